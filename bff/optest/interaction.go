@@ -1,0 +1,169 @@
+package optest
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// The fields of the forms on pages, and the values of those that are not a subject.
+const (
+	SubjectField  = "subject"  // sign-in: the Subject of one of Interaction.Users
+	AccountField  = "account"  // account selection: Continue or Other
+	DecisionField = "decision" // consent: Allow or Deny; logout: SignOut or Stay
+
+	Continue = "continue"
+	Other    = "other"
+	Allow    = "allow"
+	Deny     = "deny"
+	SignOut  = "sign-out"
+	Stay     = "stay"
+)
+
+// Interaction is what a page needs to know about the question it asks.
+type Interaction struct {
+	Action    string // the URL to which the form posts; it works once, for this browser, for ten minutes
+	Client    Client // who asks, without its secret; the zero value if unknown at logout
+	Scopes    []string
+	Users     []User // who may sign in
+	Account   User   // who is signed in; the zero value on the sign-in page
+	LoginHint string
+
+	// ReturnOrigin is the origin to which the browser is sent in the end, "" for none. A Content-Security-Policy
+	// with form-action has to allow it: browsers apply the directive to the redirect after the form.
+	ReturnOrigin string
+}
+
+const interactionLifetime = 10 * time.Minute
+
+type step int
+
+const (
+	signInStep step = iota
+	selectAccountStep
+	consentStep
+	logoutStep
+)
+
+// An interaction is a page that was shown and whose form has not come back.
+type interaction struct {
+	step          step
+	browser       string // value of the cookie of the browser that it was shown to
+	expires       time.Time
+	authorization *authorization // nil at logoutStep
+	logout        *logout        // else nil
+}
+
+// interaction remembers that the browser is being asked about a, and describes the question for a page.
+func (op *OP) interaction(w http.ResponseWriter, r *http.Request, s step, a *authorization) Interaction {
+	i := Interaction{
+		Action:       op.ask(w, r, &interaction{step: s, authorization: a}),
+		Client:       a.client.public(),
+		Scopes:       a.scopes,
+		Users:        op.allUsers(),
+		LoginHint:    a.loginHint,
+		ReturnOrigin: originOf(a.redirectURI),
+	}
+	if s != signInStep {
+		i.Account, _ = op.user(a.session.subject)
+	}
+	return i
+}
+
+// ask binds a question to the browser by a cookie of its own, which also exists before anybody signed in, and returns
+// the URL that takes the answer.
+func (op *OP) ask(w http.ResponseWriter, r *http.Request, i *interaction) string {
+	i.browser = op.cookie(r, "browser")
+	if i.browser == "" {
+		i.browser = rand.Text()
+		op.setCookie(w, "browser", i.browser)
+	}
+	i.expires = op.now().Add(interactionLifetime)
+	id := rand.Text()
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.interactions[id] = i
+	return op.EndpointURL(InteractionEndpoint + Endpoint("/"+id))
+}
+
+// take returns the question that a form answers, once.
+func (op *OP) take(r *http.Request) (*interaction, bool) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	id := r.PathValue("id")
+	i, ok := op.interactions[id]
+	if !ok || i.browser != op.cookie(r, "browser") || op.now().After(i.expires) {
+		return nil, false
+	}
+	delete(op.interactions, id)
+	return i, true
+}
+
+// interact receives the forms of all pages.
+func (op *OP) interact(w http.ResponseWriter, r *http.Request) error {
+	i, ok := op.take(r)
+	if !ok {
+		return refuse("invalid_request", "this form is no longer valid; go back to the application and start again")
+	}
+	a := i.authorization
+	switch i.step {
+	case signInStep:
+		user, ok := op.user(r.PostForm.Get(SubjectField))
+		if !ok {
+			return refuse("invalid_request", "unknown user")
+		}
+		a.session = op.startSession(w, a.session, user.Subject, op.acrFor(a))
+		a.signedIn, a.selected = true, true
+	case selectAccountStep:
+		switch r.PostForm.Get(AccountField) {
+		case Continue:
+			a.selected = true
+		case Other:
+			a.session = nil
+		default:
+			return refuse("invalid_request", "unknown answer")
+		}
+	case consentStep:
+		switch r.PostForm.Get(DecisionField) {
+		case Allow:
+			op.addConsent(a)
+			a.consented = true
+		case Deny:
+			return op.redirectError(w, r, a, refuse("access_denied", "the user said no"))
+		default:
+			return refuse("invalid_request", "unknown answer")
+		}
+	case logoutStep:
+		return op.confirmLogout(w, r, i.logout)
+	}
+	return op.proceed(w, r, a)
+}
+
+// A consent is a scope that a user has granted to a client.
+type consent struct{ subject, client, scope string }
+
+func (op *OP) addConsent(a *authorization) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	for _, s := range a.scopes {
+		op.consents[consent{a.session.subject, a.client.ID, s}] = true
+	}
+}
+
+func (op *OP) hasConsent(a *authorization) bool {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	return !slices.ContainsFunc(a.scopes, func(s string) bool {
+		return !op.consents[consent{a.session.subject, a.client.ID, s}]
+	})
+}
+
+func originOf(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}

@@ -1,0 +1,161 @@
+package optest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// A key signs with one algorithm.
+type key struct {
+	id      string
+	alg     string
+	signer  crypto.Signer
+	retired bool // no longer in the JWKS
+}
+
+// otherAlg is the second algorithm that an OP advertises.
+func otherAlg(alg string) string {
+	if alg == "ES256" {
+		return "RS256"
+	}
+	return "ES256"
+}
+
+func newKeys(algs ...string) ([]*key, error) {
+	var keys []*key
+	for _, alg := range algs {
+		k, err := newKey(alg)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+func newKey(alg string) (*key, error) {
+	k := &key{id: rand.Text(), alg: alg}
+	var err error
+	switch alg {
+	case "RS256", "PS256":
+		k.signer, err = takeRSAKey()
+	case "ES256":
+		k.signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "EdDSA":
+		_, k.signer, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		err = fmt.Errorf("optest: signing algorithm %q is not supported", alg)
+	}
+	return k, err
+}
+
+// spareRSA is a pool: making an RSA key takes a good part of a second under the race detector, which adds up over the
+// tests of a package. Servers give theirs back when their test ends; no two OPs of the same time share one.
+var spareRSA struct {
+	mu   sync.Mutex
+	keys []crypto.Signer
+}
+
+func takeRSAKey() (crypto.Signer, error) {
+	spareRSA.mu.Lock()
+	defer spareRSA.mu.Unlock()
+	if n := len(spareRSA.keys); n > 0 {
+		k := spareRSA.keys[n-1]
+		spareRSA.keys = spareRSA.keys[:n-1]
+		return k, nil
+	}
+	return rsa.GenerateKey(rand.Reader, 2048)
+}
+
+func (op *OP) releaseKeys() {
+	spareRSA.mu.Lock()
+	defer spareRSA.mu.Unlock()
+	for _, k := range op.allKeys() {
+		if _, ok := k.signer.(*rsa.PrivateKey); ok {
+			spareRSA.keys = append(spareRSA.keys, k.signer)
+		}
+	}
+}
+
+// RotateKeys makes new keys and signs with them from now on. The old ones stay in the JWKS until RetireKeys.
+func (op *OP) RotateKeys() error {
+	keys, err := newKeys(op.alg, otherAlg(op.alg))
+	if err != nil {
+		return err
+	}
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.keys = append(keys, op.keys...)
+	return nil
+}
+
+// RetireKeys takes all keys but the newest out of the JWKS.
+func (op *OP) RetireKeys() {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	for _, k := range op.keys[2:] {
+		k.retired = true
+	}
+}
+
+func (op *OP) allKeys() []*key {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	return slices.Clone(op.keys)
+}
+
+// jwk returns the public key in the form of RFC 7517, as a map so that a fault can edit it.
+func (k *key) jwk() (map[string]any, error) {
+	return jwkMap(jose.JSONWebKey{Key: k.signer.Public(), KeyID: k.id, Algorithm: k.alg, Use: "sig"})
+}
+
+func jwkMap(k jose.JSONWebKey) (map[string]any, error) {
+	text, err := json.Marshal(k)
+	if err != nil {
+		return nil, err
+	}
+	m := map[string]any{}
+	return m, json.Unmarshal(text, &m)
+}
+
+func (op *OP) jwks() (JWKS, error) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	var set JWKS
+	for _, k := range op.keys {
+		if k.retired {
+			continue
+		}
+		m, err := k.jwk()
+		if err != nil {
+			return nil, err
+		}
+		set = append(set, m)
+	}
+	return set, nil
+}
+
+func (op *OP) serveJWKS(w http.ResponseWriter, r *http.Request) {
+	set, err := op.jwks()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	for _, f := range op.activeFaults(r) {
+		if f.jwks != nil {
+			set = f.jwks(set)
+		}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"keys": set})
+}

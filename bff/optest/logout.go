@@ -1,0 +1,95 @@
+package optest
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// A logout is a checked logout request (RP-Initiated Logout 1.0, 2).
+type logout struct {
+	client   Client // the zero value if nobody said who asks
+	redirect string // where to go afterwards, with state; "" for the signed-out page
+}
+
+// endSession is the end-session endpoint. A valid hint for the session at hand ends it at once; without one the user
+// is asked, because any site could have sent the browser here (RP-Initiated Logout 1.0, 2 and 6).
+func (op *OP) endSession(w http.ResponseWriter, r *http.Request) error {
+	form := parameters(r)
+	l, hint, err := op.readLogout(form)
+	if err != nil {
+		return err
+	}
+	s := op.sessionOf(r)
+	if s == nil || (hint != nil && hint["sid"] == s.sid) {
+		return op.signOut(w, r, l)
+	}
+	i := Interaction{
+		Action:       op.ask(w, r, &interaction{step: logoutStep, logout: l}),
+		Client:       l.client.public(),
+		ReturnOrigin: originOf(l.redirect),
+	}
+	i.Account, _ = op.user(s.subject)
+	op.pages.ConfirmLogout(w, r, i)
+	return nil
+}
+
+// readLogout checks a logout request and returns the claims of its hint, nil if there is none. The hint may have
+// expired (4). The redirect has to be registered for the client that the hint or client_id names (3).
+func (op *OP) readLogout(form url.Values) (*logout, map[string]any, error) {
+	var hint map[string]any
+	clientID := form.Get("client_id")
+	if token := form.Get("id_token_hint"); token != "" {
+		var err error
+		if hint, err = op.verify(token); err != nil {
+			return nil, nil, refuse("invalid_request", "id_token_hint is not an ID token of this OP")
+		}
+		audience, _ := hint["aud"].(string)
+		if audience == "" || (clientID != "" && clientID != audience) {
+			return nil, nil, refuse("invalid_request", "client_id does not fit id_token_hint")
+		}
+		clientID = audience
+	}
+	l := &logout{}
+	if clientID != "" {
+		var ok bool
+		if l.client, ok = op.client(clientID); !ok {
+			return nil, nil, refuse("invalid_request", "unknown client_id")
+		}
+	}
+	if uri := form.Get("post_logout_redirect_uri"); uri != "" {
+		if !slices.Contains(l.client.PostLogoutRedirectURIs, uri) {
+			return nil, nil, refuse("invalid_request", "post_logout_redirect_uri is not registered for this client")
+		}
+		l.redirect = uri
+		if state := form.Get("state"); state != "" {
+			l.redirect = withQuery(uri, url.Values{"state": {state}})
+		}
+	}
+	return l, hint, nil
+}
+
+func (op *OP) confirmLogout(w http.ResponseWriter, r *http.Request, l *logout) error {
+	switch r.PostForm.Get(DecisionField) {
+	case SignOut:
+		return op.signOut(w, r, l)
+	case Stay:
+		i := Interaction{}
+		if s := op.sessionOf(r); s != nil {
+			i.Account, _ = op.user(s.subject)
+		}
+		op.pages.SignedOut(w, r, i)
+		return nil
+	}
+	return refuse("invalid_request", "unknown answer")
+}
+
+func (op *OP) signOut(w http.ResponseWriter, r *http.Request, l *logout) error {
+	op.endSessionOf(r)
+	if l.redirect != "" {
+		http.Redirect(w, r, l.redirect, http.StatusSeeOther)
+		return nil
+	}
+	op.pages.SignedOut(w, r, Interaction{Client: l.client.public()})
+	return nil
+}

@@ -1,0 +1,124 @@
+package optest
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// token is the token endpoint (RFC 6749, 4.1.3 and 6; OpenID Connect Core, 3.1.3 and 12).
+func (op *OP) token(w http.ResponseWriter, r *http.Request) error {
+	if err := noneTwice(r.PostForm); err != nil {
+		return err
+	}
+	client, err := op.authenticate(r)
+	if err != nil {
+		return err
+	}
+	var response map[string]any
+	switch r.PostForm.Get("grant_type") {
+	case "authorization_code":
+		response, err = op.exchange(r, client)
+	case "refresh_token":
+		response, err = op.refresh(r, client)
+	default:
+		err = refuse("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range op.activeFaults(r) {
+		if f.token != nil {
+			f.token(response)
+		}
+	}
+	writeJSON(w, http.StatusOK, response)
+	return nil
+}
+
+func (op *OP) exchange(r *http.Request, client Client) (map[string]any, error) {
+	form := r.PostForm
+	g, err := op.redeem(form.Get("code"), client, form.Get("redirect_uri"), form.Get("code_verifier"))
+	if err != nil {
+		return nil, err
+	}
+	refreshToken := ""
+	if slices.Contains(g.scopes, "offline_access") {
+		refreshToken = op.newRefreshToken(g)
+	}
+	return op.tokenResponse(r, g, g.scopes, refreshToken, g.nonce)
+}
+
+// refresh narrows the scope if asked to (RFC 6749, 6). Its ID token has no nonce (OpenID Connect Core, 12.2).
+func (op *OP) refresh(r *http.Request, client Client) (map[string]any, error) {
+	wanted := strings.Fields(r.PostForm.Get("scope"))
+	g, refreshToken, err := op.rotate(r.PostForm.Get("refresh_token"), client, func(g *grant) error {
+		for _, s := range wanted {
+			if !slices.Contains(g.scopes, s) {
+				return refuse("invalid_scope", "scope goes beyond what was granted")
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(wanted) == 0 {
+		wanted = g.scopes
+	}
+	return op.tokenResponse(r, g, wanted, refreshToken, "")
+}
+
+func (op *OP) tokenResponse(
+	r *http.Request, g *grant, scopes []string, refreshToken, nonce string,
+) (map[string]any, error) {
+	accessToken, err := op.newAccessToken(g, scopes)
+	if err != nil {
+		return nil, err
+	}
+	response := map[string]any{
+		"access_token": accessToken,
+		"token_type":   "Bearer",
+		"expires_in":   int(op.accessTokenLifetime / time.Second),
+		"scope":        join(scopes),
+	}
+	if refreshToken != "" {
+		response["refresh_token"] = refreshToken
+	}
+	if slices.Contains(scopes, "openid") {
+		if response["id_token"], err = op.newIDToken(r, g, accessToken, nonce); err != nil {
+			return nil, err
+		}
+	}
+	return response, nil
+}
+
+// newIDToken makes the ID token (OpenID Connect Core, 2; sid of Back-Channel Logout, 2.1) that answers r.
+func (op *OP) newIDToken(r *http.Request, g *grant, accessToken, nonce string) (string, error) {
+	now := op.now()
+	t := op.newJWT("JWT", map[string]any{
+		"iss":       op.issuer,
+		"sub":       g.session.subject,
+		"aud":       g.client.ID,
+		"iat":       now.Unix(),
+		"exp":       now.Add(op.idTokenLifetime).Unix(),
+		"auth_time": g.session.authTime.Unix(),
+		"acr":       g.session.acr,
+		"amr":       g.session.amr(op.acr[0]),
+		"sid":       g.session.sid,
+		"at_hash":   leftHalf(op.alg, accessToken),
+	})
+	if nonce != "" {
+		t.Claims["nonce"] = nonce
+	}
+	t.nonce = g.nonce
+	for _, f := range op.activeFaults(r) {
+		if f.idToken != nil {
+			f.idToken(t)
+		}
+	}
+	return t.serialize()
+}
+
+func join(scopes []string) string { return strings.Join(scopes, " ") }
