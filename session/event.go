@@ -1,0 +1,61 @@
+package session
+
+import "time"
+
+// Reason says why a session ended. The tombstone keeps it.
+type Reason string
+
+// The reasons for an end.
+const (
+	ReasonIdle             Reason = "idle"              // no activity for the idle timeout
+	ReasonExpired          Reason = "expired"           // past the absolute deadline
+	ReasonLogout           Reason = "logout"            // the user signed out
+	ReasonReplaced         Reason = "replaced"          // another login in the same browser
+	ReasonGrantRefused     Reason = "grant_refused"     // the OP takes the refresh token no more
+	ReasonRefreshUncertain Reason = "refresh_uncertain" // a refresh was sent and never answered
+)
+
+// err is what a caller with a ticket of a session that ended for this reason hears.
+func (r Reason) err() error {
+	switch r {
+	case "":
+		return ErrNone
+	case ReasonIdle:
+		return ErrIdle
+	case ReasonExpired:
+		return ErrExpired
+	case ReasonReplaced:
+		return ErrReplaced
+	default:
+		return ErrEnded
+	}
+}
+
+// EventKind says what happened to a session.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventLogin         EventKind = "login"
+	EventRefreshed     EventKind = "refreshed"
+	EventRefreshFailed EventKind = "refresh_failed" // Err says why; an end, if it follows, is its own event
+	EventEnded         EventKind = "ended"
+	EventRevoked       EventKind = "revoked"
+	EventRevokeFailed  EventKind = "revoke_failed"
+)
+
+// Event is one line of the audit log. It holds no secret: Session is a hash of the ticket.
+type Event struct {
+	Kind     EventKind
+	At       time.Time
+	Session  ID
+	Provider string
+	Issuer   string
+	Subject  string
+	Reason   Reason // of EventEnded
+	// Revoking tells, of EventEnded, that the tokens are being revoked at the OP, with an event of its own to follow.
+	// It is false where that is turned off and where no ticket was at hand to open the record with, as when the
+	// sweep ends a session.
+	Revoking bool
+	Err      error // of the failures
+}

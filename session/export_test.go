@@ -1,0 +1,22 @@
+package session
+
+import "context"
+
+// Rewrite writes the session's record anew, as something other than a refresh would; with a token, as another replica's
+// refresh would.
+func (m *Manager) Rewrite(ctx context.Context, ticket Ticket, refreshed *Refreshed) error {
+	s, err := m.Open(ctx, ticket)
+	if err != nil {
+		return err
+	}
+	_, err = m.write(ctx, s, func(s *Session) *Session {
+		if refreshed == nil {
+			refreshed = &Refreshed{Tokens: s.Tokens}
+		}
+		return s.renewed(refreshed)
+	})
+	return err
+}
+
+// Sweep is one round of Run.
+func (m *Manager) Sweep(ctx context.Context) error { return m.sweep(ctx) }

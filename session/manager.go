@@ -1,0 +1,265 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// What a caller can be told. Compare with [errors.Is].
+var (
+	ErrNone               = errors.New("session: there is none")
+	ErrIdle               = errors.New("session: idle for too long")
+	ErrExpired            = errors.New("session: expired")
+	ErrEnded              = errors.New("session: ended")
+	ErrReplaced           = fmt.Errorf("%w: a newer login in the same browser has replaced it", ErrEnded)
+	ErrStoreUnavailable   = errors.New("session: the store is unavailable")
+	ErrRefreshUnavailable = errors.New("session: the tokens cannot be refreshed at the moment")
+)
+
+// maxUserAgent bounds what a browser makes us keep, in bytes.
+const maxUserAgent = 256
+
+// Options of a [Manager]. Zero durations stand for the defaults of the configuration.
+type Options struct {
+	IdleTimeout   time.Duration // without activity; 30 minutes
+	Lifetime      time.Duration // at most, from login; 12 hours
+	RefreshBefore time.Duration // the access token's expiry; 60 seconds; at most a third of the token's lifetime
+	Refresher     Refresher     // nil: tokens are never refreshed nor revoked
+	RevokeTokens  bool          // at the OP, when a session ends and its tokens are at hand
+	Now           func() time.Time
+	Logger        *slog.Logger
+	// OnEvent receives every event, from many goroutines, at once and in the course of the work: it must not block.
+	OnEvent func(Event)
+}
+
+// Manager is the only way to sessions. Every replica has one; they agree through the store.
+type Manager struct {
+	store   Store
+	ring    *KeyRing
+	opts    Options
+	log     *slog.Logger
+	touches touches
+
+	mu      sync.Mutex
+	closed  bool
+	flights map[ID]*flight // refreshes going on, and failed ones until they may be tried again
+	work    sync.WaitGroup // refreshes and revocations under way
+}
+
+// Login is what a finished login makes a session of.
+type Login struct {
+	Provider  string
+	Issuer    string
+	Subject   string
+	SID       string
+	Identity  []byte
+	Claims    map[string]json.RawMessage
+	Tokens    Tokens
+	UserAgent string
+	Previous  ID // the session that this login replaces, "" for none
+}
+
+// NewManager makes a Manager. It starts nothing; see [Manager.Run].
+func NewManager(store Store, ring *KeyRing, opts Options) *Manager {
+	opts.IdleTimeout = cmp.Or(opts.IdleTimeout, 30*time.Minute)
+	opts.Lifetime = cmp.Or(opts.Lifetime, 12*time.Hour)
+	opts.RefreshBefore = cmp.Or(opts.RefreshBefore, time.Minute)
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Manager{store: store, ring: ring, opts: opts, log: opts.Logger, flights: map[ID]*flight{}}
+}
+
+// Create makes the session of a login, with a ticket that nobody has seen (FLOW-34, SES-11). The previous session of
+// the browser ends first, so that there are never two (ASVS 7.2.4). Without a refresh token the session ends with its
+// access token. The error is ErrStoreUnavailable, or claims that are not JSON.
+func (m *Manager) Create(ctx context.Context, login Login) (*Session, error) {
+	if login.Previous != "" {
+		if err := m.EndByID(ctx, login.Previous, ReasonReplaced); err != nil {
+			return nil, err
+		}
+	}
+	now := m.now().Truncate(time.Millisecond) // as a store keeps it
+	ticket := NewTicket()
+	s := &Session{
+		ID:        ticket.ID(),
+		Provider:  login.Provider,
+		Issuer:    login.Issuer,
+		Subject:   login.Subject,
+		SID:       login.SID,
+		Identity:  login.Identity,
+		Claims:    login.Claims,
+		Tokens:    login.Tokens,
+		UserAgent: strings.ToValidUTF8(login.UserAgent[:min(len(login.UserAgent), maxUserAgent)], ""),
+		CreatedAt: now,
+		ExpiresAt: now.Add(m.opts.Lifetime),
+		ticket:    ticket,
+		version:   1,
+	}
+	if s.Tokens.Refresh.IsZero() && s.Tokens.ExpiresAt.Before(s.ExpiresAt) {
+		s.ExpiresAt = s.Tokens.ExpiresAt
+	}
+	s = s.seen(now, m.opts.IdleTimeout)
+	rec, err := m.ring.seal(s)
+	if err != nil {
+		return nil, err
+	}
+	err = m.store.Create(ctx, rec, Terms{
+		Keep:         s.ExpiresAt.Sub(now) + Grace,
+		KeepActivity: m.opts.IdleTimeout + Grace,
+		Due:          s.due(),
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	m.emit(Event{Kind: EventLogin}, s)
+	return s, nil
+}
+
+// Open returns the session of a ticket, and does not count as activity. ErrNone, ErrIdle, ErrExpired and ErrEnded say
+// that there is no such session and why; ErrStoreUnavailable says nothing about the session. A session that is found
+// past a deadline ends here.
+func (m *Manager) Open(ctx context.Context, ticket Ticket) (*Session, error) {
+	rec, seen, err := m.store.Load(ctx, ticket.ID())
+	if gone, ok := errors.AsType[*Gone](err); ok {
+		return nil, gone.Reason.err()
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	s, err := m.ring.open(ticket, rec)
+	if err != nil {
+		m.log.ErrorContext(ctx, "a session's record cannot be opened", "session", rec.ID, "err", err)
+		return nil, err
+	}
+	if seen.IsZero() {
+		seen = s.CreatedAt // the store has forgotten the activity, as it does some time after the idle deadline
+	}
+	s = s.seen(seen, m.opts.IdleTimeout)
+	if reason := s.over(m.now()); reason != "" {
+		return nil, m.finish(ctx, s, reason)
+	}
+	return s, nil
+}
+
+// End ends a session: here at once, and then, if so configured, its tokens at the OP, which nobody waits for. It is
+// done when it returns nil, also if the session had ended before. The error is ErrStoreUnavailable: the session may
+// still be there. The work goes on if ctx ends.
+func (m *Manager) End(ctx context.Context, s *Session, reason Reason) error {
+	return m.end(ctx, s.ID, s, reason)
+}
+
+// EndByID is End for callers without a ticket. They cannot open the record, so that nothing is revoked at the OP; with
+// the record the tokens are lost to everybody.
+func (m *Manager) EndByID(ctx context.Context, id ID, reason Reason) error {
+	return m.end(ctx, id, nil, reason)
+}
+
+// end is the one place where sessions end. s may be nil. A replica may have refreshed since s was read: the tokens to
+// revoke are those of the record that was deleted.
+func (m *Manager) end(ctx context.Context, id ID, s *Session, reason Reason) error {
+	ctx = context.WithoutCancel(ctx)
+	rec, err := m.store.Delete(ctx, id, reason)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	last := rec.public()
+	if s != nil {
+		if last, err = m.ring.open(s.ticket, rec); err != nil {
+			last = s
+		}
+	}
+	revoke := m.opts.RevokeTokens && m.opts.Refresher != nil && !last.Tokens.Access.IsZero()
+	m.emit(Event{Kind: EventEnded, Reason: reason, Revoking: revoke}, last)
+	if revoke {
+		m.revoke(ctx, last, last.Tokens)
+	}
+	return nil
+}
+
+// finish ends a session that nobody may use any more and returns what its user is told. That the store could not be
+// asked to delete it changes nothing for the user; the sweep tries again.
+func (m *Manager) finish(ctx context.Context, s *Session, reason Reason) error {
+	if err := m.End(ctx, s, reason); err != nil {
+		m.log.WarnContext(ctx, "a session could not be ended", "session", s.ID, "reason", reason, "err", err)
+	}
+	return reason.err()
+}
+
+// Consume succeeds once for each name within ttl, on all replicas together (FLOW-06). Afterwards the error is ErrSpent.
+// With ErrStoreUnavailable the name may or may not be spent. The store sees a hash of the name.
+func (m *Manager) Consume(ctx context.Context, name string, ttl time.Duration) error {
+	err := m.store.Consume(ctx, string(newIndex("once", "", name)), ttl)
+	if err != nil && !errors.Is(err, ErrSpent) {
+		return unavailable(err)
+	}
+	return err
+}
+
+// Ping asks the store whether it is there. The error is ErrStoreUnavailable.
+func (m *Manager) Ping(ctx context.Context) error {
+	if err := m.store.Ping(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// Close waits for the refreshes and revocations under way, so that no rotated token is lost, and begins no new ones.
+// The error is that of ctx, when it ends first.
+func (m *Manager) Close(ctx context.Context) error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		m.work.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// detach runs f apart from its caller, for Close to wait for. After Close the caller runs it.
+func (m *Manager) detach(f func()) {
+	m.mu.Lock()
+	if !m.closed {
+		m.work.Go(f)
+		m.mu.Unlock()
+		return
+	}
+	m.mu.Unlock()
+	f()
+}
+
+func (m *Manager) now() time.Time { return m.opts.Now().UTC() }
+
+// emit completes an event about a session and passes it on.
+func (m *Manager) emit(e Event, s *Session) {
+	if m.opts.OnEvent == nil {
+		return
+	}
+	e.At = m.now()
+	e.Session, e.Provider, e.Issuer, e.Subject = s.ID, s.Provider, s.Issuer, s.Subject
+	m.opts.OnEvent(e)
+}
+
+func unavailable(err error) error {
+	return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+}

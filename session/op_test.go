@@ -1,0 +1,98 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cloakroom/cloakroom/session"
+	"github.com/cloakroom/cloakroom/session/secret"
+)
+
+// testOP is the OP as a session.Refresher sees it. It rotates refresh tokens strictly: one that comes a second time
+// revokes the grant (RFC 9700 §4.14.2).
+type testOP struct {
+	now func() time.Time
+	// answer, if set, is called with each request and what it would get, and decides what it gets.
+	answer func(ctx context.Context, s *session.Session, got *session.Refreshed) (*session.Refreshed, error)
+
+	mu      sync.Mutex
+	serial  int
+	current map[string]bool // refresh tokens: true while good, false when used or revoked
+	calls   int
+	reused  int
+	revoked []string // refresh tokens, by us
+}
+
+const tokenLife = 5 * time.Minute
+
+// grant issues the first tokens of a login.
+func (op *testOP) grant() session.Tokens {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.serial++
+	refresh := fmt.Sprintf("marker-refresh-%d", op.serial)
+	op.current[refresh] = true
+	return session.Tokens{
+		Access:    secret.New(fmt.Sprintf("marker-access-%d", op.serial)),
+		IssuedAt:  op.now(),
+		ExpiresAt: op.now().Add(tokenLife),
+		Refresh:   secret.New(refresh),
+		ID:        secret.New("marker-id-token"),
+		Scope:     []string{"openid"},
+	}
+}
+
+func (op *testOP) Refresh(ctx context.Context, s *session.Session) (*session.Refreshed, error) {
+	op.mu.Lock()
+	op.calls++
+	refresh := s.Tokens.Refresh.Reveal()
+	good := op.current[refresh]
+	if good {
+		op.current[refresh] = false
+	} else {
+		op.reused++
+		clear(op.current)
+	}
+	op.mu.Unlock()
+	if !good {
+		return nil, fmt.Errorf("%w: invalid_grant", session.ErrGrantRefused)
+	}
+	got := &session.Refreshed{Tokens: op.grant()}
+	if op.answer != nil {
+		return op.answer(ctx, s, got)
+	}
+	return got, nil
+}
+
+// unprocessed takes back the rotation, for an answer that says that there was none.
+func (op *testOP) unprocessed(s *session.Session, got *session.Refreshed) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.current[s.Tokens.Refresh.Reveal()] = true
+	delete(op.current, got.Tokens.Refresh.Reveal())
+}
+
+func (op *testOP) Revoke(_ context.Context, provider string, t session.Tokens) error {
+	if provider != "default" {
+		return errors.New("unknown provider")
+	}
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.revoked = append(op.revoked, t.Refresh.Reveal())
+	return nil
+}
+
+func (op *testOP) count() (calls, reused int) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	return op.calls, op.reused
+}
+
+func (op *testOP) revocations() []string {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	return append([]string(nil), op.revoked...)
+}

@@ -1,0 +1,194 @@
+//go:build !short
+
+package redisstore_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/cloakroom/cloakroom/session"
+	"github.com/cloakroom/cloakroom/session/redisstore"
+	"github.com/cloakroom/cloakroom/session/secret"
+	"github.com/cloakroom/cloakroom/session/sessiontest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, url string, opts redisstore.Options) *redisstore.Store {
+	t.Helper()
+	store, err := redisstore.Open(url, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+func TestStore(t *testing.T) {
+	server := sessiontest.Redis(t)
+	sessiontest.Run(t, func(t *testing.T) session.Store {
+		return open(t, server.URL, redisstore.Options{Prefix: t.Name() + ":"})
+	})
+}
+
+// aclRule is the rule of session/README.md.
+func aclRule(t *testing.T) string {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(readme)) {
+		if rule := strings.TrimSpace(line); strings.HasPrefix(rule, "user cloakroom ") {
+			return rule
+		}
+	}
+	t.Fatal("session/README.md has no line that begins with: user cloakroom")
+	return ""
+}
+
+// TestTLSAndACL is SES-10: the whole contract over TLS with a client certificate, as a user who may do what the rule in
+// the README allows, and no more.
+func TestTLSAndACL(t *testing.T) {
+	certs := sessiontest.NewCerts(t)
+	dir := t.TempDir()
+	acl, password := filepath.Join(dir, "users.acl"), filepath.Join(dir, "password")
+	write(t, acl, strings.Replace(aclRule(t), ">PASSWORD", ">first", 1)+"\nuser default on >admin ~* &* +@all\n")
+	write(t, password, "first\n")
+	server := sessiontest.RedisTLS(t, certs, "--aclfile", acl)
+	opts := redisstore.Options{
+		Username: "cloakroom", PasswordFile: password,
+		CAFile: certs.CA, CertFile: certs.ClientCert, KeyFile: certs.ClientKey,
+	}
+	sessiontest.Run(t, func(t *testing.T) session.Store {
+		opts := opts
+		opts.Prefix = "cloakroom:" + t.Name() + ":"
+		return open(t, server.URL, opts)
+	})
+
+	refused := func(name string, opts redisstore.Options) {
+		t.Helper()
+		err := open(t, server.URL, opts).Ping(t.Context())
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+		} else if strings.Contains(err.Error(), "marker") {
+			t.Errorf("%s: the error tells the password: %v", name, err)
+		}
+	}
+	other := opts
+	other.PasswordFile = filepath.Join(dir, "wrong")
+	write(t, other.PasswordFile, "marker-wrong")
+	refused("a wrong password", other)
+	other = opts
+	other.CAFile = ""
+	refused("a server certificate that nobody vouches for", other)
+	other = opts
+	other.CertFile, other.KeyFile = "", ""
+	refused("no client certificate", other)
+	other = opts
+	other.PasswordFile, other.Password = "", secret.New("marker-wrong")
+	refused("a wrong password that is not in a file", other)
+
+	outside := opts
+	outside.Prefix = "elsewhere:"
+	if err := open(t, server.URL, outside).Consume(t.Context(), "x", time.Minute); err == nil {
+		t.Error("a key outside of the prefix is allowed")
+	}
+}
+
+// TestPasswordFileIsReadAgain: a password can be changed without a restart.
+func TestPasswordFileIsReadAgain(t *testing.T) {
+	server := sessiontest.Redis(t, "--requirepass", "first")
+	password := filepath.Join(t.TempDir(), "password")
+	write(t, password, "first")
+	store := open(t, server.URL, redisstore.Options{PasswordFile: password})
+	ping(t, store)
+	admin := redis.NewClient(&redis.Options{Addr: server.Addr, Password: "first"})
+	defer admin.Close()
+	if err := admin.ConfigSet(t.Context(), "requirepass", "second").Err(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, password, "second")
+	if err := admin.ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "yes").Err(); err != nil {
+		t.Fatal(err)
+	}
+	ping(t, store)
+}
+
+// TestServerComesBack: calls fail fast while it is away, and work when it is there again; watchers look then.
+func TestServerComesBack(t *testing.T) {
+	server := sessiontest.Redis(t)
+	store := open(t, server.URL, redisstore.Options{})
+	ping(t, store)
+	server.Stop()
+	begin := time.Now()
+	if err := store.Ping(t.Context()); err == nil {
+		t.Error("the server is stopped and answers")
+	}
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("it took %v to notice", took)
+	}
+	changed, stop := store.Watch("some session")
+	defer stop()
+	server.Start()
+	ping(t, store)
+	select {
+	case <-changed:
+	case <-time.After(10 * time.Second):
+		t.Error("the watcher was not told that it may have missed something")
+	}
+}
+
+// TestTimesToLive: the record's is set once, at creation; a tombstone stays for an hour.
+func TestTimesToLive(t *testing.T) {
+	server := sessiontest.Redis(t)
+	store := open(t, server.URL, redisstore.Options{})
+	client := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer client.Close()
+	want := func(key string, want time.Duration) {
+		t.Helper()
+		if got := client.PTTL(t.Context(), key).Val(); got > want || got < want-time.Minute {
+			t.Errorf("%s stays for %v, want %v", key, got, want)
+		}
+	}
+	rec := session.Record{ID: "id", Version: 1, Sealed: []byte("x"), Issuer: "i", Subject: "s", SID: "sid"}
+	terms := session.Terms{Keep: 12 * time.Hour, KeepActivity: time.Hour, Due: time.Now()}
+	if err := store.Create(t.Context(), rec, terms); err != nil {
+		t.Fatal(err)
+	}
+	rec.Version = 2
+	if err := store.Update(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	want("cloakroom:rec:{id}", 12*time.Hour)
+	want("cloakroom:act:{id}", time.Hour)
+	want("cloakroom:"+string(session.SubjectIndex("i", "s")), 12*time.Hour)
+	want("cloakroom:"+string(session.SIDIndex("i", "sid")), 12*time.Hour)
+	if _, err := store.Delete(t.Context(), "id", session.ReasonLogout); err != nil {
+		t.Fatal(err)
+	}
+	want("cloakroom:dead:{id}", session.TombstoneLife)
+	if keys := client.Keys(t.Context(), "*").Val(); len(keys) != 1 {
+		t.Errorf("left behind: %v", keys)
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ping(t *testing.T, store session.Store) {
+	t.Helper()
+	if err := store.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

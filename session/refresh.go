@@ -1,0 +1,118 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+)
+
+// What a [Refresher] says about a refresh that brought nothing. Any other error is temporary: the OP has not taken the
+// refresh token, and it may be sent again later.
+var (
+	// ErrGrantRefused: the OP said invalid_grant, or what it sent does not belong to this session (RFR-09). The
+	// session ends.
+	ErrGrantRefused = errors.New("session: the OP refuses the refresh token")
+	// ErrUncertain: the request may have reached the OP, and no answer came (RFR-29). With rotation the refresh token
+	// may be spent, and sending it again would look like theft: the session lives as long as its access token.
+	ErrUncertain = errors.New("session: no answer to a refresh that was sent")
+)
+
+const (
+	refreshTimeout = 10 * time.Second // for the OP's answer
+	leaseTTL       = 15 * time.Second // outlives refreshTimeout even if it cannot be renewed (RFR-23)
+	settleTimeout  = 30 * time.Second // to store what the OP said, through a store's failure
+	turnTimeout    = 30 * time.Second // for another replica's refresh
+	waitTimeout    = 8 * time.Second  // for a request that has no good token (RFR-26)
+	revokeTimeout  = 10 * time.Second
+	minPause       = 2 * time.Second // between attempts for one session
+	maxPause       = 30 * time.Second
+)
+
+// Refresher is a client of the OPs. Its methods take part in no request of a browser; ctx has a deadline.
+type Refresher interface {
+	// Refresh asks the OP of s for new tokens. With [ErrGrantRefused] it may also return what came and was found
+	// wrong, to be revoked.
+	Refresh(ctx context.Context, s *Session) (*Refreshed, error)
+	// Revoke tells the OP that tokens are no longer needed (RFC 7009).
+	Revoke(ctx context.Context, provider string, t Tokens) error
+}
+
+// Refreshed is what a refresh brought. An empty refresh token, ID token, scope, identity or claims means: as before.
+type Refreshed struct {
+	Tokens   Tokens
+	Identity []byte
+	Claims   map[string]json.RawMessage
+}
+
+// Fresh returns the session with an access token that has not expired, refreshing it when that is due. While the token
+// is good nobody waits for a refresh: one caller sets it off. After its expiry all wait, for a while. Errors: ErrEnded
+// and its like when the session is over, ErrRefreshUnavailable and ErrStoreUnavailable when trying later may help, and
+// that of ctx. It is no activity (RFR-33).
+func (m *Manager) Fresh(ctx context.Context, s *Session) (*Session, error) {
+	now := m.now()
+	if now.Before(m.refreshAt(s)) {
+		return s, nil
+	}
+	if reason := m.exhausted(s, now); reason != "" {
+		return nil, m.finish(ctx, s, reason)
+	}
+	f := m.join(ctx, s)
+	if now.Before(s.Tokens.ExpiresAt) {
+		return s, nil
+	}
+	timer := time.NewTimer(waitTimeout)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+	case <-timer.C:
+		return nil, fmt.Errorf("%w: it takes too long", ErrRefreshUnavailable)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	switch {
+	case f.session != nil && m.now().Before(f.session.Tokens.ExpiresAt):
+	case f.err != nil:
+		return nil, f.err
+	default:
+		return nil, fmt.Errorf("%w: what came has expired already", ErrRefreshUnavailable)
+	}
+	if s.LastSeenAt.After(f.session.LastSeenAt) { // touched since the flight read the record
+		return f.session.seen(s.LastSeenAt, m.opts.IdleTimeout), nil
+	}
+	return f.session, nil
+}
+
+// refreshAt is when the session's tokens are to be refreshed: some time before the access token expires, a little less
+// for some sessions than for others, so that those which began together do not refresh together (RFR-27). Where a
+// refresh is not possible or the session ends first anyway, it is the expiry.
+func (m *Manager) refreshAt(s *Session) time.Time {
+	expiry := s.Tokens.ExpiresAt
+	if !m.refreshable(s) || !expiry.Before(s.ExpiresAt) {
+		return expiry
+	}
+	lead := min(m.opts.RefreshBefore, expiry.Sub(s.Tokens.IssuedAt)/3)
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(s.ID))
+	return expiry.Add(-lead + lead/10*time.Duration(h.Sum32()%100)/100)
+}
+
+// exhausted says whether the session has to end since its access token has expired and cannot be replaced.
+func (m *Manager) exhausted(s *Session, now time.Time) Reason {
+	switch {
+	case now.Before(s.Tokens.ExpiresAt):
+		return ""
+	case s.doubt:
+		return ReasonRefreshUncertain
+	case !m.refreshable(s), !now.Before(s.ExpiresAt):
+		return ReasonExpired
+	default:
+		return ""
+	}
+}
+
+func (m *Manager) refreshable(s *Session) bool {
+	return !s.Tokens.Refresh.IsZero() && !s.doubt && m.opts.Refresher != nil
+}
