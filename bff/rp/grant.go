@@ -1,0 +1,159 @@
+package rp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/cloakroom/cloakroom/session/secret"
+)
+
+// Grant is what the OP gave for a code or a refresh token, everything in it verified.
+type Grant struct {
+	AccessToken  secret.String
+	RefreshToken secret.String // empty when the OP sent none: at a refresh the old one stays good (RFR-11)
+	IDToken      secret.String // raw, for id_token_hint; empty when a refresh brought none (RFR-01)
+	IssuedAt     time.Time     // when it was asked for
+	ExpiresAt    time.Time     // of the access token; never zero (FLOW-31)
+	Scope        []string      // as granted (FLOW-32); at a refresh never more than at login (RFR-12)
+	Identity     Identity
+	// Claims are those of the ID token and of userinfo, each as the OP wrote it; members that were null are left out.
+	// After a refresh they are the new ID token's, to be laid over the older ones, and nil when none came.
+	Claims map[string]json.RawMessage
+}
+
+// Identity is what a refresh must be compared with: the verified claims of the login's ID token (IDT-31, Core §12.2).
+// It survives JSON unchanged.
+type Identity struct {
+	Issuer   string    `json:"iss"` // with Subject the key of the user (IDT-26)
+	Subject  string    `json:"sub"`
+	Audience []string  `json:"aud"`
+	AZP      string    `json:"azp,omitempty"`
+	SID      string    `json:"sid,omitempty"`
+	Nonce    string    `json:"nonce,omitempty"`
+	ACR      string    `json:"acr,omitempty"`
+	AuthTime time.Time `json:"auth_time,omitzero"` // zero when the OP did not say
+	IssuedAt time.Time `json:"iat"`                // of the newest ID token
+	Scope    []string  `json:"scope,omitempty"`    // granted at login
+}
+
+// Exchange redeems a code, in exactly one token request whatever happens (FLOW-29), and verifies what comes back:
+// ID token, nonce, acr and auth_time as the request asked, at_hash, userinfo. The code is spent afterwards, with an
+// error too, unless that is ErrUnavailable before anything was sent. r is the request that the code answers.
+//
+// Errors: ErrUnavailable, ErrUncertain, ErrInvalidGrant, ErrInvalidClient, another *TokenError, ErrIDToken, ErrMismatch.
+func (c *Client) Exchange(ctx context.Context, code secret.String, r AuthorizationRequest) (*Grant, error) {
+	p, err := c.loaded()
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.requestTokens(ctx, p, url.Values{
+		"grant_type":    {"authorization_code"},
+		"code":          {code.Reveal()},
+		"redirect_uri":  {c.cfg.RedirectURI}, // FLOW-17
+		"code_verifier": {r.Verifier.Reveal()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if t.id.IsZero() {
+		return nil, refuseIDToken("IDT-01", "the answer has none")
+	}
+	id, err := c.verifyIDToken(ctx, p, t.id)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkLogin(id, r); err != nil {
+		return nil, err
+	}
+	if err := id.checkAccessToken(t.access); err != nil {
+		return nil, err
+	}
+	claims := maps.Clone(id.claims)
+	if err := c.addUserinfo(ctx, p, t.access, id.Subject, claims); err != nil {
+		return nil, err
+	}
+	if t.scope == nil {
+		t.scope = slices.Clone(c.cfg.Scopes)
+	}
+	id.Scope = t.scope
+	return t.grant(id.Identity, claims), nil
+}
+
+// Refresh redeems a refresh token, in exactly one token request whatever happens (RFR-29). original is the Identity of
+// the session's last grant; a new ID token must continue it (RFR-02 to RFR-08, RFR-13). Userinfo is not asked, so that
+// nothing stands between a rotated token and its storage.
+//
+// Errors: as at Exchange; and every failed check of the ID token is a *MismatchError, with the whole answer dropped.
+func (c *Client) Refresh(ctx context.Context, refreshToken secret.String, original Identity) (*Grant, error) {
+	p, err := c.loaded()
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.requestTokens(ctx, p, url.Values{
+		"grant_type":    {"refresh_token"},
+		"refresh_token": {refreshToken.Reveal()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	identity := original
+	var claims object
+	if !t.id.IsZero() {
+		id, err := c.verifyContinuation(ctx, p, t, original)
+		if err != nil {
+			return nil, &MismatchError{RefreshToken: t.refresh, check: err}
+		}
+		// The rest stays as it was at login: a refresh is not a new authentication.
+		identity.IssuedAt = id.IssuedAt
+		claims = id.claims
+	}
+	t.scope = c.narrowed(ctx, t.scope, original.Scope)
+	return t.grant(identity, claims), nil
+}
+
+// verifyContinuation checks the ID token of a refresh. That keys cannot be fetched is a refusal, too: the old refresh
+// token is spent, and what replaces it cannot be trusted.
+func (c *Client) verifyContinuation(ctx context.Context, p *provider, t tokens, original Identity) (*idToken, error) {
+	id, err := c.verifyIDToken(ctx, p, t.id)
+	if errors.Is(err, ErrUnavailable) {
+		return nil, refuseIDToken("RFR-08", "it cannot be verified: "+err.Error())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := id.checkContinues(original); err != nil {
+		return nil, err
+	}
+	return id, id.checkAccessToken(t.access)
+}
+
+// narrowed returns the scope after a refresh. RFC 6749 §6 lets an OP give less, which counts, and not more, which
+// does not (RFR-12).
+func (c *Client) narrowed(ctx context.Context, granted, original []string) []string {
+	if granted == nil {
+		return slices.Clone(original)
+	}
+	within := slices.DeleteFunc(slices.Clone(granted), func(s string) bool { return !slices.Contains(original, s) })
+	if len(within) < len(granted) {
+		c.log.WarnContext(ctx, "the OP widened the scope at a refresh; what was added is not used")
+	}
+	return within
+}
+
+func (t tokens) grant(identity Identity, claims object) *Grant {
+	return &Grant{
+		AccessToken:  t.access,
+		RefreshToken: t.refresh,
+		IDToken:      t.id,
+		IssuedAt:     t.issuedAt,
+		ExpiresAt:    t.expiresAt,
+		Scope:        t.scope,
+		Identity:     identity,
+		Claims:       claims,
+	}
+}

@@ -1,0 +1,52 @@
+package rp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/cloakroom/cloakroom/session/secret"
+)
+
+// EndSessionURL returns where to send the browser so that the user signs out at the OP (RP-Initiated Logout §2). The
+// hint is the raw ID token and may be empty; state comes back with the browser and may be empty, too. The return
+// address is the configured one (RPL-05). Errors: ErrUnsupported when the OP has no such endpoint, ErrUnavailable.
+func (c *Client) EndSessionURL(idTokenHint secret.String, state string) (string, error) {
+	p, err := c.loaded()
+	if err != nil {
+		return "", err
+	}
+	if p.EndSessionEndpoint == "" {
+		return "", fmt.Errorf("%w: no end_session_endpoint", ErrUnsupported)
+	}
+	params := url.Values{"client_id": {c.cfg.ClientID}}
+	for name, value := range map[string]string{
+		"id_token_hint":            idTokenHint.Reveal(),
+		"post_logout_redirect_uri": c.cfg.PostLogoutRedirectURI,
+		"state":                    state,
+	} {
+		if value != "" {
+			params.Set(name, value)
+		}
+	}
+	return withParams(p.EndSessionEndpoint, params)
+}
+
+// Revoke asks the OP to forget a token (RFC 7009). The hint is refresh_token or access_token; of a grant that has both,
+// the refresh token is the one to send (EXT-04). An OP that does not revoke this type of token is no error. Errors:
+// ErrUnsupported when the OP has no such endpoint, ErrUnavailable, ErrUncertain, ErrInvalidClient, another *TokenError.
+func (c *Client) Revoke(ctx context.Context, token secret.String, hint string) error {
+	p, err := c.loaded()
+	if err != nil {
+		return err
+	}
+	if p.RevocationEndpoint == "" {
+		return fmt.Errorf("%w: no revocation_endpoint", ErrUnsupported)
+	}
+	_, err = c.post(ctx, p.RevocationEndpoint, url.Values{"token": {token.Reveal()}, "token_type_hint": {hint}})
+	if refused, ok := errors.AsType[*TokenError](err); ok && refused.Code == "unsupported_token_type" {
+		return nil
+	}
+	return err
+}

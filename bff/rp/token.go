@@ -1,0 +1,136 @@
+package rp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cloakroom/cloakroom/session/secret"
+)
+
+const (
+	// defaultLifetime is that of an access token whose expires_in is missing or makes no sense (FLOW-31).
+	defaultLifetime = 5 * time.Minute
+	// maxLifetime keeps a nonsensical expires_in from overflowing.
+	maxLifetime = 365 * 24 * time.Hour
+)
+
+// tokens is an answer of the token endpoint, checked for its form only.
+type tokens struct {
+	access, refresh, id secret.String
+	issuedAt, expiresAt time.Time
+	scope               []string // nil: as asked for
+}
+
+// requestTokens makes exactly one token request. An answer of 200 that cannot be used is ErrUncertain: the OP has
+// acted, and what it gave us is lost.
+func (c *Client) requestTokens(ctx context.Context, p *provider, form url.Values) (tokens, error) {
+	started := c.now() // the lifetime counts from before the request, so that we never think it longer than it is
+	a, err := c.post(ctx, p.TokenEndpoint, form)
+	if err != nil {
+		return tokens{}, err
+	}
+	t, err := parseTokens(a, started)
+	if err != nil {
+		return tokens{}, fmt.Errorf("%w: token endpoint: %w", ErrUncertain, err)
+	}
+	return t, nil
+}
+
+// post sends a form to an endpoint of the OP with our client authentication (CA-01 to CA-03). Any status but 200 is a
+// *TokenError.
+func (c *Client) post(ctx context.Context, endpoint string, form url.Values) (*answer, error) {
+	if c.cfg.ClientAuth == ClientSecretPost {
+		form.Set("client_id", c.cfg.ClientID)
+		form.Set("client_secret", c.cfg.ClientSecret.Reveal())
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, errors.New("the endpoint is no URL")
+	}
+	if c.cfg.ClientAuth == ClientSecretBasic {
+		// RFC 6749 §2.3.1 wants both form-encoded before base64, which SetBasicAuth does not do.
+		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(c.cfg.ClientSecret.Reveal()))
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	a, err := send(c.http, req)
+	if err != nil {
+		return nil, err
+	}
+	if a.status != http.StatusOK {
+		return nil, &TokenError{Status: a.status, Code: errorCode(a)}
+	}
+	return a, nil
+}
+
+// errorCode returns the registered error code of an error answer, or "".
+func errorCode(a *answer) string {
+	doc, err := parseObject(a.body)
+	if err != nil || a.mediaType != "application/json" {
+		return ""
+	}
+	code, err := doc.text("error")
+	if err != nil {
+		return ""
+	}
+	return registered(code, tokenCodes, "")
+}
+
+// parseTokens reads a successful answer (RFC 6749 §5.1). Its errors say nothing of the values.
+func parseTokens(a *answer, started time.Time) (tokens, error) {
+	if a.mediaType != "application/json" { // XOA-10
+		return tokens{}, errors.New("the answer is not application/json")
+	}
+	doc, err := parseObject(a.body)
+	if err != nil {
+		return tokens{}, err
+	}
+	t := tokens{issuedAt: started, expiresAt: started.Add(lifetime(doc))}
+	var tokenType, access, refresh, id, scope string
+	for name, field := range map[string]*string{
+		"token_type": &tokenType, "access_token": &access, "refresh_token": &refresh, "id_token": &id, "scope": &scope,
+	} {
+		if *field, err = doc.text(name); err != nil {
+			return tokens{}, err
+		}
+	}
+	switch {
+	case !strings.EqualFold(tokenType, "Bearer"): // FLOW-30
+		return tokens{}, errors.New("token_type is not Bearer (FLOW-30)")
+	case access == "":
+		return tokens{}, errors.New("access_token is missing")
+	case !isVisible(access):
+		return tokens{}, errors.New("access_token has characters that no header can carry")
+	}
+	t.access, t.refresh, t.id = secret.New(access), secret.New(refresh), secret.New(id)
+	if doc.has("scope") {
+		t.scope = strings.Fields(scope)
+		if t.scope == nil {
+			t.scope = []string{}
+		}
+	}
+	return t, nil
+}
+
+// lifetime reads expires_in, which some OPs write as a string or with a fraction (XOA-05).
+func lifetime(doc object) time.Duration {
+	seconds, err := strconv.ParseFloat(strings.Trim(string(doc["expires_in"]), `"`), 64)
+	switch {
+	case err != nil, !(seconds >= 1):
+		return defaultLifetime
+	case seconds > maxLifetime.Seconds():
+		return maxLifetime
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// isVisible reports whether s is visible ASCII without spaces: what an Authorization header can carry unchanged.
+func isVisible(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}

@@ -1,0 +1,69 @@
+package rp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/cloakroom/cloakroom/session/secret"
+)
+
+// idTokenOnly are the claims that userinfo may not set: they say who signed in, where and how, which only the ID token
+// proves (UIN-05).
+var idTokenOnly = []string{
+	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "acr", "amr", "auth_time", "nonce", "azp", "sid", "at_hash",
+	"c_hash", "s_hash",
+}
+
+// addUserinfo asks the userinfo endpoint, as the configuration says, and lays its claims over those of the ID token.
+// An answer about another subject is ErrMismatch in every mode: the access token is then not this user's (UIN-01).
+func (c *Client) addUserinfo(ctx context.Context, p *provider, access secret.String, subject string, claims object) error {
+	if c.cfg.Userinfo == UserinfoOff || p.UserinfoEndpoint == "" {
+		return nil
+	}
+	userinfo, err := c.userinfo(ctx, p, access)
+	if err != nil {
+		if c.cfg.Userinfo == UserinfoRequired {
+			return err
+		}
+		c.log.WarnContext(ctx, "userinfo failed; the login goes on with the claims of the ID token", "err", err)
+		return nil
+	}
+	if sub, err := userinfo.text("sub"); err != nil || sub != subject {
+		return fmt.Errorf("%w: the sub of userinfo is not that of the ID token (UIN-01)", ErrMismatch)
+	}
+	for name, value := range userinfo {
+		if !slices.Contains(idTokenOnly, name) {
+			claims[name] = value
+		}
+	}
+	return nil
+}
+
+// userinfo makes one userinfo request (Core §5.3.1).
+func (c *Client) userinfo(ctx context.Context, p *provider, access secret.String) (object, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.UserinfoEndpoint, nil)
+	if err != nil {
+		return nil, errors.New("the userinfo endpoint is no URL")
+	}
+	req.Header.Set("Authorization", "Bearer "+access.Reveal())
+	req.Header.Set("Accept", "application/json")
+	a, err := send(c.http, req)
+	switch {
+	case err != nil:
+		return nil, err
+	case a.status != http.StatusOK:
+		return nil, fmt.Errorf("%w: userinfo: status %d", ErrUnavailable, a.status)
+	case a.mediaType == "application/jwt": // UIN-03
+		return nil, fmt.Errorf("%w: userinfo: a signed answer, which was not registered for", ErrUnsupported)
+	case a.mediaType != "application/json": // UIN-04
+		return nil, errors.New("userinfo: the answer is not application/json")
+	}
+	doc, err := parseObject(a.body)
+	if err != nil {
+		return nil, fmt.Errorf("userinfo: the answer is %w", err)
+	}
+	return doc, nil
+}
