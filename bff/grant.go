@@ -1,0 +1,97 @@
+package bff
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/cloakroom/cloakroom/bff/rp"
+	"github.com/cloakroom/cloakroom/session"
+)
+
+// newLogin is a grant as a session begins with it.
+func newLogin(provider string, g *rp.Grant) (session.Login, error) {
+	identity, err := json.Marshal(g.Identity)
+	if err != nil {
+		return session.Login{}, err
+	}
+	return session.Login{
+		Provider: provider,
+		Issuer:   g.Identity.Issuer,
+		Subject:  g.Identity.Subject,
+		SID:      g.Identity.SID,
+		Identity: identity,
+		Claims:   g.Claims,
+		Tokens:   tokens(g),
+	}, nil
+}
+
+func tokens(g *rp.Grant) session.Tokens {
+	return session.Tokens{
+		Access:    g.AccessToken,
+		ExpiresAt: g.ExpiresAt,
+		IssuedAt:  g.IssuedAt,
+		Refresh:   g.RefreshToken,
+		ID:        g.IDToken,
+		Scope:     g.Scope,
+	}
+}
+
+// Refresher is the relying parties as the session manager sees them.
+type Refresher struct{ providers Providers }
+
+// NewRefresher makes the Refresher of a session manager.
+func NewRefresher(providers Providers) *Refresher { return &Refresher{providers} }
+
+// Refresh implements [session.Refresher]. It says which failures end a session: the OP's refusal of the grant (RFR-28),
+// and an answer about somebody else (RFR-09).
+func (r *Refresher) Refresh(ctx context.Context, s *session.Session) (*session.Refreshed, error) {
+	provider, ok := r.providers.byName(s.Provider)
+	if !ok {
+		return nil, fmt.Errorf("%w: provider %s is not configured any more", session.ErrGrantRefused, s.Provider)
+	}
+	var original rp.Identity
+	if err := json.Unmarshal(s.Identity, &original); err != nil {
+		return nil, fmt.Errorf("reading the identity of a session: %w", err)
+	}
+	grant, err := provider.Client.Refresh(ctx, s.Tokens.Refresh, original)
+	if mismatch, ok := errors.AsType[*rp.MismatchError](err); ok {
+		lost := &session.Refreshed{Tokens: session.Tokens{Refresh: mismatch.RefreshToken}}
+		return lost, fmt.Errorf("%w: %w", session.ErrGrantRefused, err)
+	}
+	switch {
+	case errors.Is(err, rp.ErrInvalidGrant):
+		return nil, fmt.Errorf("%w: %w", session.ErrGrantRefused, err)
+	case errors.Is(err, rp.ErrUncertain):
+		return nil, fmt.Errorf("%w: %w", session.ErrUncertain, err)
+	case err != nil:
+		return nil, err
+	}
+	identity, err := json.Marshal(grant.Identity)
+	if err != nil {
+		return nil, err
+	}
+	claims := map[string]json.RawMessage{}
+	maps.Copy(claims, s.Claims)
+	maps.Copy(claims, grant.Claims)
+	return &session.Refreshed{Tokens: tokens(grant), Identity: identity, Claims: claims}, nil
+}
+
+// Revoke implements [session.Refresher]: the refresh token first, since with it most OPs end the access token too
+// (RFC 7009 §2.1). An OP without a revocation endpoint is no failure.
+func (r *Refresher) Revoke(ctx context.Context, name string, t session.Tokens) error {
+	provider, ok := r.providers.byName(name)
+	if !ok {
+		return fmt.Errorf("provider %s is not configured any more", name)
+	}
+	token, hint := t.Refresh, "refresh_token"
+	if token.IsZero() {
+		token, hint = t.Access, "access_token"
+	}
+	if err := provider.Client.Revoke(ctx, token, hint); err != nil && !errors.Is(err, rp.ErrUnsupported) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package bff
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/cloakroom/cloakroom/bff/optest"
+)
+
+func (b *browser) postLogout(query string) string {
+	b.t.Helper()
+	res := b.do(http.MethodPost, "/bff/logout"+query)
+	var got struct {
+		RedirectTo string `json:"redirect_to"`
+	}
+	if err := json.Unmarshal([]byte(res.body), &got); err != nil || res.StatusCode != http.StatusOK {
+		b.t.Fatalf("logout: %s %s", res.Status, res.body)
+	}
+	return got.RedirectTo
+}
+
+// wantAtOP checks the request that a logout sends the browser to the OP with (RPL-03, 04, 05), and returns it.
+func (b *browser) wantAtOP(res answer, hint bool) *url.URL {
+	b.t.Helper()
+	to, err := url.Parse(res.Header.Get("Location"))
+	if err != nil || res.StatusCode != http.StatusSeeOther || to.Scheme+"://"+to.Host+to.Path != b.app.op.EndpointURL(optest.EndSessionEndpoint) {
+		b.t.Fatalf("%s %s", res.Status, res.Header.Get("Location"))
+	}
+	q := to.Query()
+	if q.Has("id_token_hint") != hint || q.Get("client_id") != "app" || len(q.Get("state")) < 22 ||
+		q.Get("post_logout_redirect_uri") != b.app.URL+"/bff/logout/callback" {
+		b.t.Errorf("at the OP: %v", q)
+	}
+	return to
+}
+
+// RPL-01, BFF-03: the session is over before the answer; the page gets no ID token, and the OP gets it all the same.
+func TestPostLogout(t *testing.T) {
+	a := newApp(t)
+	b := a.browser()
+	b.login()
+	ticket := b.cookies(a.cookies.session)[0]
+	to := b.postLogout("?returnUrl=/bye%3Fa=1")
+	if !strings.HasPrefix(to, "/bff/logout?sid=") {
+		t.Errorf("redirect_to = %s", to)
+	}
+	if n := len(b.cookies(a.cookies.session)); n != 0 {
+		t.Error("the session cookie is still there")
+	}
+	res := a.browser().get("/bff/session", "Cookie: "+ticket.Name+"="+ticket.Value)
+	if !strings.Contains(res.body, `"reason":"ended"`) {
+		t.Errorf("the old ticket: %s", res.body)
+	}
+
+	atOP := b.wantAtOP(b.get(to), true)
+	back := a.op.Visit(atOP.String())
+	if res := b.get(back.String()); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/bye?a=1" {
+		t.Errorf("back from the OP: %s %s", res.Status, res.Header.Get("Location"))
+	}
+	// RPL-06: the state is worth something once.
+	if res := b.get(back.String()); res.Header.Get("Location") != "/" {
+		t.Errorf("back from the OP again: %s", res.Header.Get("Location"))
+	}
+}
+
+// RPL-09: signing out without a session is no error.
+func TestPostLogoutTwice(t *testing.T) {
+	b := newApp(t).browser()
+	b.login()
+	b.postLogout("")
+	b.wantAtOP(b.get(b.postLogout("")), false)
+}
+
+// RPL-08: the navigation needs the sid of this very session.
+func TestLogoutBySid(t *testing.T) {
+	a := newApp(t)
+	b, other := a.browser(), a.browser()
+	b.login()
+	other.login()
+	for name, query := range map[string]string{
+		"none": "", "empty": "?sid=", "wrong": "?sid=AAAAAAAAAAAAAAAAAAAAAA",
+		"another session's": strings.TrimPrefix(other.session().LogoutURL, "/bff/logout"),
+	} {
+		if res := b.get("/bff/logout" + query); res.StatusCode != http.StatusBadRequest || strings.TrimSpace(res.body) != "bad_request" {
+			t.Errorf("sid %s: %s %s", name, res.Status, res.body)
+		}
+		if !b.session().Authenticated {
+			t.Fatalf("sid %s ended the session", name)
+		}
+	}
+	b.wantAtOP(b.get(b.session().LogoutURL), true)
+	b.wantAnonymous("none")
+	if !other.session().Authenticated {
+		t.Error("the other session is gone too")
+	}
+}
+
+// RPL-10: the refresh token goes back to the OP.
+func TestLogoutRevokes(t *testing.T) {
+	a := newApp(t)
+	b := a.browser()
+	b.login()
+	b.postLogout("")
+	poll(t, "the revocation", func() bool { return a.op.Count(optest.RevocationEndpoint) > 0 })
+	revoked := a.op.Requests(optest.RevocationEndpoint)
+	if len(revoked) != 1 || revoked[0].Form.Get("token_type_hint") != "refresh_token" || revoked[0].Form.Get("token") == "" {
+		t.Errorf("revocation requests: %+v", revoked)
+	}
+}
+
+// Without a session only our own pages may send the browser on to the OP.
+func TestLogoutWithoutSession(t *testing.T) {
+	for site, toOP := range map[string]bool{"same-origin": true, "same-site": false, "cross-site": false, "none": false, "": false} {
+		b := newApp(t).browser()
+		var headers []string
+		if site != "" {
+			headers = []string{"Sec-Fetch-Site: " + site}
+		}
+		res := b.get("/bff/logout?returnUrl=/bye", headers...)
+		if toOP {
+			b.wantAtOP(res, false)
+			continue
+		}
+		if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/bff/landing" {
+			t.Errorf("%q: %s %s", site, res.Status, res.Header.Get("Location"))
+		}
+		if page := b.get("/bff/landing"); !strings.Contains(page.body, "signed out") || !strings.Contains(page.body, "url=/bye") {
+			t.Errorf("%q: %s", site, page.body)
+		}
+	}
+}
+
+// The pending logout of one browser sends no other browser to the OP with its ID token.
+func TestPendingLogoutBelongsToItsBrowser(t *testing.T) {
+	a := newApp(t)
+	b, other := a.browser(), a.browser()
+	b.login()
+	to := b.postLogout("")
+	if res := other.get(to); res.Header.Get("Location") != "/bff/landing" {
+		t.Errorf("%s %s", res.Status, res.Header.Get("Location"))
+	}
+	if res := b.get("/bff/logout?sid=AAAAAAAAAAAAAAAAAAAAAA"); res.Header.Get("Location") != "/bff/landing" {
+		t.Errorf("with a wrong sid: %s %s", res.Status, res.Header.Get("Location"))
+	}
+}
+
+// The ID token goes to the OP once; after that the cookie does not hold it any more.
+func TestPendingLogoutIsUsedOnce(t *testing.T) {
+	b := newApp(t).browser()
+	b.login()
+	to := b.postLogout("")
+	b.wantAtOP(b.get(to), true)
+	if again := b.get(to); again.Header.Get("Location") != "/bff/landing" {
+		t.Errorf("a second time: %s %s", again.Status, again.Header.Get("Location"))
+	}
+}
+
+// RPL-03: the hint can be turned off.
+func TestLogoutWithoutHint(t *testing.T) {
+	for _, post := range []bool{true, false} {
+		b := newApp(t, func(o *Options) { o.IDTokenHint = false }).browser()
+		b.login()
+		to := b.session().LogoutURL
+		if post {
+			to = b.postLogout("")
+		}
+		b.wantAtOP(b.get(to), false)
+	}
+}
+
+// An ID token that no cookie can hold is left out; signing out works all the same.
+func TestPostLogoutWithLargeIDToken(t *testing.T) {
+	a := newApp(t)
+	b := a.browser()
+	a.op.Fault(optest.EditIDToken("padded ID token", func(t *optest.JWT) { t.Claims["padding"] = strings.Repeat("x", 4000) }))
+	b.login()
+	b.wantAtOP(b.get(b.postLogout("")), false)
+}
+
+// FLOW-18 again, at logout.
+func TestLogoutRefusesReturnURL(t *testing.T) {
+	b := newApp(t).browser()
+	b.login()
+	for _, res := range []answer{
+		b.do(http.MethodPost, "/bff/logout?returnUrl=//evil.example"),
+		b.get("/bff/logout?returnUrl=//evil.example&sid=" + strings.TrimPrefix(b.session().LogoutURL, "/bff/logout?sid=")),
+	} {
+		if res.StatusCode != http.StatusBadRequest || strings.TrimSpace(res.body) != "bad_return_url" {
+			t.Errorf("%s %s", res.Status, res.body)
+		}
+	}
+	if !b.session().Authenticated {
+		t.Error("a refused logout ended the session")
+	}
+}
+
+// RPL-06: a missing or foreign state changes nothing but where the browser goes.
+func TestLogoutCallbackState(t *testing.T) {
+	for _, query := range []string{"", "?state=", "?state=AAAAAAAAAAAAAAAAAAAAAAAAAA"} {
+		b := newApp(t).browser()
+		b.login()
+		b.get(b.postLogout("?returnUrl=/bye"))
+		if res := b.get("/bff/logout/callback" + query); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/" {
+			t.Errorf("%q: %s %s", query, res.Status, res.Header.Get("Location"))
+		}
+	}
+}
