@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+
+	"github.com/cloakroom/cloakroom/session"
+	"github.com/cloakroom/cloakroom/session/problem"
+)
+
+// exchange is one request on its way to an upstream, and its answer. Its methods are the hooks of one
+// [httputil.ReverseProxy], in the order in which they are called: rewrite (request.go), RoundTrip (roundtrip.go),
+// answer (response.go), and fail instead of the rest when one of them went wrong.
+type exchange struct {
+	*Proxy
+	*target
+	w   http.ResponseWriter
+	in  *http.Request
+	who *session.Session // nil: nobody
+
+	sent bool
+	err  error
+}
+
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *session.Session) error {
+	if t.MaxBody > 0 && r.ContentLength > t.MaxBody {
+		return tooLarge(t.MaxBody)
+	}
+	x := &exchange{Proxy: p, target: t, w: w, in: r, who: who}
+	rp := httputil.ReverseProxy{
+		Rewrite:        x.rewrite, // never Director, whose result the client can edit by way of Connection (PX-01)
+		Transport:      x,
+		ModifyResponse: x.answer,
+		ErrorHandler:   x.fail,
+		ErrorLog:       p.errorLog,
+		BufferPool:     &p.buffers,
+	}
+	rp.ServeHTTP(w, r)
+	return x.err
+}
+
+// fail is called at most once, while nothing has been written.
+func (x *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
+	var (
+		refused *problem.Error
+		body    *bodyError
+		limit   *http.MaxBytesError
+		network net.Error
+	)
+	switch {
+	case errors.As(err, &refused):
+		x.err = refused
+	case x.in.Context().Err() != nil:
+		x.err = problem.Wrap(problem.BadRequest, fmt.Errorf("the client has gone: %w", context.Canceled))
+	case errors.As(err, &limit):
+		x.err = tooLarge(limit.Limit)
+	case errors.As(err, &body), !x.sent:
+		x.err = problem.Wrap(problem.BadRequest, err)
+	case errors.Is(err, errSilent), errors.As(err, &network) && network.Timeout():
+		x.err = problem.Wrap(problem.UpstreamTimeout, err)
+	default:
+		x.err = problem.Wrap(problem.UpstreamUnavailable, err)
+	}
+}
+
+func tooLarge(limit int64) error {
+	return problem.New(problem.TooLarge, "the body may have %d bytes here", limit)
+}

@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/cloakroom/cloakroom/session"
+	"github.com/cloakroom/cloakroom/session/problem"
+)
+
+// Options are the inputs of [New].
+type Options struct {
+	// Routes are all routes that Serve will be called with.
+	Routes []*Route
+	// PublicURL is the origin that the browser sees. Upstreams learn it as X-Forwarded-Proto and X-Forwarded-Host.
+	PublicURL *url.URL
+	// OwnCookie tells the gateway's cookies, which no upstream reads or sets.
+	OwnCookie func(name string) bool
+	// TrustedProxies are the peers whose forwarding fields are believed.
+	TrustedProxies []netip.Prefix
+	// Transport carries the requests to the upstreams; nil means [NewTransport].
+	Transport http.RoundTripper
+	// Logger hears of answers that broke off half-way; nil means [slog.Default].
+	Logger *slog.Logger
+}
+
+// Proxy serves routes. It does not change after New and may be used by many goroutines.
+type Proxy struct {
+	targets        map[*Route]*target
+	upstreams      map[string]bool // host names of all upstreams, internal by definition
+	removedUp      *fieldSet
+	publicURL      *url.URL
+	ownCookie      func(name string) bool
+	trustedProxies []netip.Prefix
+	transport      http.RoundTripper
+	buffers        bufferPool
+	errorLog       *log.Logger
+}
+
+// target is a route and what could be computed once for it.
+type target struct {
+	*Route
+	static  *static // nil for an upstream
+	methods []string
+}
+
+// defaultMethods are those of RFC 9110 §9 and PATCH, without CONNECT and TRACE (PX-16).
+var defaultMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodOptions,
+}
+
+// New returns a proxy for the routes. The error holds everything that is wrong with them.
+func New(o Options) (*Proxy, error) {
+	if o.PublicURL == nil || o.OwnCookie == nil {
+		return nil, errors.New("proxy: PublicURL and OwnCookie are needed")
+	}
+	p := &Proxy{
+		targets:        make(map[*Route]*target, len(o.Routes)),
+		upstreams:      make(map[string]bool, len(o.Routes)),
+		removedUp:      newFieldSet(removedUp),
+		publicURL:      o.PublicURL,
+		ownCookie:      o.OwnCookie,
+		trustedProxies: o.TrustedProxies,
+		transport:      o.Transport,
+	}
+	if p.transport == nil {
+		p.transport = NewTransport()
+	}
+	logger := cmp.Or(o.Logger, slog.Default())
+	p.errorLog = slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
+
+	var errs []error
+	for _, rt := range o.Routes {
+		if err := rt.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("route %q: %w", rt.Path, err))
+			continue
+		}
+		p.add(rt)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Proxy) add(rt *Route) {
+	t := &target{Route: rt, methods: rt.Methods}
+	switch {
+	case rt.Static != nil:
+		t.static = &static{fsys: rt.Static}
+		t.methods = []string{http.MethodGet, http.MethodHead}
+	case len(rt.Methods) == 0:
+		t.methods = defaultMethods
+	}
+	if rt.Upstream != nil {
+		p.upstreams[strings.ToLower(rt.Upstream.Hostname())] = true
+	}
+	for name := range rt.Headers {
+		p.removedUp.add(name)
+	}
+	for name := range rt.Identity {
+		p.removedUp.add(name)
+	}
+	p.targets[rt] = t
+}
+
+// Serve answers the request from the route, which must be one of those that New was given. who is the session of
+// the request, or nil.
+//
+// The error is a [*problem.Error], and nothing has been written then:
+//
+//	method_not_allowed    with the methods that are
+//	forbidden             an API answer was asked for as a script, a frame or the like (PX-30)
+//	unauthenticated       a route with token: user, and no session
+//	too_large             the body is longer than MaxBody
+//	bad_request           the body broke off; also when the client has gone, and errors.Is(err, context.Canceled)
+//	not_found             no such file
+//	upstream_unavailable  no connection, a broken answer, or an answer that must not pass
+//	upstream_timeout      no answer in time
+//
+// When the answer has begun, a failure ends in a panic with [http.ErrAbortHandler].
+func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, rt *Route, who *session.Session) error {
+	t := p.targets[rt]
+	if t == nil {
+		return problem.Wrap(problem.Internal, errors.New("proxy: the route is not one of Options.Routes"))
+	}
+	if !slices.Contains(t.methods, r.Method) {
+		return &problem.Error{Code: problem.MethodNotAllowed, Allow: t.methods}
+	}
+	if t.static == nil && t.hasToken() && !t.Documents && isCode(r.Header.Get("Sec-Fetch-Dest")) {
+		return problem.New(problem.Forbidden, "this answers with data only, not with scripts, styles or frames")
+	}
+	if t.Token == TokenUser && who == nil {
+		return &problem.Error{Code: problem.Unauthenticated}
+	}
+	if t.static != nil {
+		return t.static.serve(w, r, rt, who)
+	}
+	return p.forward(w, r, t, who)
+}
+
+// isCode reports whether a browser would run or embed what it asks for (PX-30). A document is not in the list: a
+// download begins as one, and the answer is in a sandbox.
+func isCode(dest string) bool {
+	switch dest {
+	case "script", "style", "xslt", "worker", "sharedworker", "serviceworker", "audioworklet", "paintworklet",
+		"object", "embed", "frame", "iframe", "fencedframe":
+		return true
+	}
+	return false
+}
