@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+
+	"github.com/cloakroom/cloakroom/proxy"
+	"github.com/cloakroom/cloakroom/session"
+	"github.com/cloakroom/cloakroom/session/problem"
+)
+
+// audit writes what happens to people's sessions, one line an event (ASVS 16.3), and counts the same events. A session
+// is named by its id, which is a hash; a user by iss and sub.
+type audit struct {
+	log     *slog.Logger
+	metrics *metrics
+	trusted []netip.Prefix
+}
+
+// session writes what the session manager reports.
+func (a *audit) session(e session.Event) {
+	attrs := []slog.Attr{
+		slog.String("session", string(e.Session)),
+		slog.String("provider", e.Provider),
+		slog.String("iss", e.Issuer),
+		slog.String("sub", e.Subject),
+	}
+	level := slog.LevelInfo
+	if e.Kind == session.EventEnded {
+		attrs = append(attrs, slog.String("reason", string(e.Reason)), slog.Bool("revoking", e.Revoking))
+	}
+	if e.Err != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("err", e.Err.Error()))
+	}
+	a.write(context.Background(), level, string(e.Kind), string(e.Reason), attrs...)
+}
+
+// loginFailed writes that a login came back from the provider and did not become a session.
+func (a *audit) loginFailed(r *http.Request, provider string, code problem.Code, cause error) {
+	a.write(r.Context(), slog.LevelWarn, "login_failed", string(code), append(a.request(r),
+		slog.String("provider", provider), slog.String("code", string(code)), slog.String("err", cause.Error()))...)
+}
+
+// csrfRefused writes that a request came from where it may not come from.
+func (a *audit) csrfRefused(r *http.Request, code problem.Code) {
+	a.write(r.Context(), slog.LevelWarn, "csrf_refused", string(code), append(a.request(r),
+		slog.String("code", string(code)), slog.String("path", r.URL.Path))...)
+}
+
+func (a *audit) request(r *http.Request) []slog.Attr {
+	return []slog.Attr{
+		slog.String("request_id", accessOf(r).id),
+		slog.String("client", proxy.ClientAddr(r, a.trusted).String()),
+	}
+}
+
+func (a *audit) write(ctx context.Context, level slog.Level, event, reason string, attrs ...slog.Attr) {
+	a.metrics.events.WithLabelValues(event, reason).Inc()
+	a.log.LogAttrs(ctx, level, "audit", append([]slog.Attr{slog.String("event", event)}, attrs...)...)
+}

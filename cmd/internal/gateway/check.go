@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/cloakroom/cloakroom/bff"
+	"github.com/cloakroom/cloakroom/bff/rp"
+)
+
+// checkTimeout bounds the question to one provider or to the store.
+const checkTimeout = 20 * time.Second
+
+// Check is the command `cloakroom check`: it tries everything that a gateway with this configuration file depends on,
+// and writes a line for each, beginning with ok or FAIL. Offline it asks nothing of the network. It reports whether
+// all is well.
+func Check(ctx context.Context, file string, w io.Writer, offline bool) bool {
+	c := &checklist{w: w, ok: true}
+	config, err := Load(file)
+	if wrong, bad := errors.AsType[Errors](err); bad {
+		for _, one := range wrong {
+			c.note("configuration", "", one)
+		}
+		return false
+	}
+	c.note("configuration", file, nil)
+	c.keyRing(config.Session)
+	c.certificate(config.TLS)
+	for _, route := range config.Routes {
+		c.folder(route)
+	}
+	urls := bff.URLs{Public: config.PublicURL, BasePath: config.BasePath}
+	for i, provider := range config.Providers {
+		c.provider(ctx, provider, urls, i == 0, offline)
+	}
+	c.store(ctx, config.Session, offline)
+	return c.ok
+}
+
+// checklist writes the lines and remembers whether any of them is a FAIL.
+type checklist struct {
+	w  io.Writer
+	ok bool
+}
+
+// note writes one line: what is well, or what is wrong and what to do.
+func (c *checklist) note(what, good string, err error) {
+	if err == nil {
+		fmt.Fprintf(c.w, "ok   %s: %s\n", what, good)
+		return
+	}
+	c.ok = false
+	fmt.Fprintf(c.w, "FAIL %s: %s\n", what, strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+func (c *checklist) keyRing(s Session) {
+	_, err := keyRing(s)
+	good := s.KeysFile
+	if good == "" {
+		good = "a new key at each start, as sessions are in memory"
+	}
+	c.note("session keys", good, err)
+}
+
+func (c *checklist) certificate(t TLS) {
+	if t.CertFile == "" {
+		return
+	}
+	_, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	c.note("TLS certificate", t.CertFile, err)
+}
+
+// folder finds the front-end that was not built yet. That the folder exists is part of loading the configuration.
+func (c *checklist) folder(route Route) {
+	if route.Static == nil {
+		return
+	}
+	files, err := fs.ReadDir(route.Static, ".")
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s is empty; build the front-end first", route.StaticDir)
+	}
+	c.note("route "+route.Path, route.StaticDir, err)
+}
+
+func (c *checklist) provider(ctx context.Context, p Provider, urls bff.URLs, first, offline bool) {
+	what := "provider " + p.Name
+	config, err := p.clientConfig(urls, first)
+	if err != nil {
+		c.note(what, "", err)
+		return
+	}
+	client, err := rp.New(config)
+	if err != nil || offline {
+		c.note(what, "not asked, because of -offline", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if err = client.Load(ctx); err != nil {
+		err = fmt.Errorf("%w%s", err, hint(err, "correct the issuer, or ask the operator of the OP"))
+	}
+	c.note(what, "discovery document and keys of "+p.Issuer, err)
+}
+
+func (c *checklist) store(ctx context.Context, s Session, offline bool) {
+	if s.Store == "memory:" {
+		c.note("store", "memory:", nil)
+		return
+	}
+	store, err := openRedis(s)
+	if err != nil {
+		c.note("store", "", err)
+		return
+	}
+	defer store.Close()
+	if offline {
+		c.note("store", "not asked, because of -offline", nil)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if err = store.Ping(ctx); err != nil {
+		err = fmt.Errorf("%s: %w%s", s.Store, err, hint(err, "correct session.store or session.redis"))
+	}
+	c.note("store", s.Store, err)
+}
+
+// hint says what to do about a failed connection, which errors do not, or else what is given.
+func hint(err error, otherwise string) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "; name the certificate of its CA in ca_file"
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "; write the host name that is in its certificate"
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "; correct the host name, or make it known to the resolver of this machine"
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok || errors.Is(err, context.DeadlineExceeded) {
+		return "; start it, correct the address, or let this machine reach it"
+	}
+	return "; " + otherwise
+}

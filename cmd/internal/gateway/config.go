@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/cloakroom/cloakroom/proxy"
+	"github.com/cloakroom/cloakroom/session/secret"
+)
+
+// Config is a validated configuration, in the order of the file. [Load] and [Parse] make it; a program may also fill
+// in every field by itself and call [Config.Validate].
+type Config struct {
+	BasePath       string   // of the gateway's own endpoints, "/bff"
+	PublicURL      *url.URL // the origin the browser sees: scheme and host only
+	Listen         string   // host:port
+	TLS            TLS
+	Admin          Admin
+	TrustedProxies []netip.Prefix
+	InternalHosts  []string   // lower case, with the port where the Host header has one
+	Providers      []Provider // at least one; the first is the default
+	Session        Session
+	Logout         Logout
+	Routes         []Route
+}
+
+// TLS is the certificate of the public listener; both empty when something in front ends TLS.
+type TLS struct{ CertFile, KeyFile string }
+
+// Admin is the listener for health and metrics; Listen "" turns it off.
+type Admin struct{ Listen string }
+
+// Provider is one OpenID Provider and us as its client.
+type Provider struct {
+	Name                string // letters a to z, digits and "-": it is a segment of the callback's path
+	Issuer              string
+	ClientID            string
+	ClientAuth          string // client_secret_basic or client_secret_post
+	ClientSecret        secret.String
+	Scopes              []string
+	IDTokenSigningAlg   string
+	Userinfo            string // off, auto or required
+	AuthorizationParams map[string]string
+	TrustedAudiences    []string
+	LoginParams         []string
+	CAFile              string
+}
+
+// Session says how long sessions live and where.
+type Session struct {
+	Store         string // memory:, redis://host:port/db or rediss://host:port/db, without credentials
+	KeysFile      string
+	IdleTimeout   time.Duration
+	Lifetime      time.Duration
+	RefreshBefore time.Duration
+	SameSite      string   // strict or lax
+	Claims        []string // that the browser may see
+	AllowMemory   bool
+	Redis         Redis
+}
+
+// Redis is what does not belong into a store URL.
+type Redis struct {
+	Username                  string
+	Password                  secret.String // from the store's URL or, as it was at loading, from PasswordFile
+	PasswordFile              string        // to be read again at every new connection
+	CAFile, CertFile, KeyFile string
+}
+
+// Logout says what happens at the OP when a user signs out here.
+type Logout struct {
+	RevokeTokens        bool
+	IDTokenHint         bool
+	PostLogoutReturnURL string
+}
+
+// Route is a path prefix and what stands behind it.
+type Route struct {
+	proxy.Route
+	StaticDir string // the folder that Static reads
+	CSRF      string // header, origin, navigation or none
+	Login     string // none, or redirect: a navigation without a session starts a login
+}

@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/cloakroom/cloakroom/proxy"
+)
+
+const defaultRouteTimeout = 30 * time.Second
+
+func (t *Route) decode(b *block) {
+	t.Path = b.text("path", "")
+	t.Upstream = b.link("upstream", "http://127.0.0.1:9000")
+	t.StaticDir = b.text("static", "")
+	t.StripPrefix = b.flag("strip_prefix", false)
+	t.Token = proxy.TokenPolicy(b.text("token", ""))
+	t.CSRF = b.text("csrf", "")
+	t.Login = b.text("login", "none")
+	b.notBuilt("audience", "the upstream gets the access token of the login")
+	b.notBuilt("websocket", "requests and event streams are passed on, WebSocket handshakes are not")
+	t.Methods = b.list("methods")
+	b.notBuilt("require", "the upstream checks scopes and claims in the access token")
+	t.Headers = b.table("headers")
+	t.Identity = b.table("identity")
+	t.MaxBody = b.number("max_body", 0)
+	t.AllowPlaintext = b.flag("allow_plaintext", false)
+	t.Timeout = b.duration("timeout", defaultRouteTimeout)
+	b.end()
+	t.choosePolicies()
+	t.Documents = t.CSRF == "navigation"
+	if t.StaticDir != "" {
+		folder, err := b.outside.OpenFolder(t.StaticDir)
+		if err != nil {
+			b.fail(b.at("static"), "cannot be opened: %s; name a folder of files", reason(err))
+			b.silence(b.at("upstream"))
+		}
+		t.Static = folder
+	}
+}
+
+// choosePolicies fills in token and csrf where the file is silent. An upstream gets the careful values; where the rest
+// of the route leaves one value only, it is that.
+func (t *Route) choosePolicies() {
+	if t.Token == "" {
+		t.Token = proxy.TokenUser
+		if t.StaticDir != "" || t.CSRF == "none" {
+			t.Token = proxy.TokenNone
+		}
+	}
+	if t.CSRF != "" {
+		return
+	}
+	switch {
+	case t.Login == "redirect", t.StaticDir != "" && t.Token != proxy.TokenNone:
+		t.CSRF = "navigation"
+	case t.Token == proxy.TokenNone:
+		t.CSRF = "none"
+	default:
+		t.CSRF = "header"
+	}
+}
+
+func (c *Config) validateRoutes(r *report) {
+	seen := map[string]int{}
+	for i := range c.Routes {
+		route, path := &c.Routes[i], item("routes", i)
+		route.validate(r, path)
+		if isUnder(route.Path, c.BasePath) {
+			r.fail(path+".path", "is under base_path %s, which the gateway answers itself; write another path", c.BasePath)
+		}
+		prefix := strings.TrimSuffix(route.Path, "/")
+		if first, twice := seen[prefix]; twice {
+			r.fail(path+".path", "is the prefix of routes[%d] too; remove one of the two", first)
+		} else {
+			seen[prefix] = i
+		}
+	}
+}
+
+func isUnder(path, base string) bool { return path == base || strings.HasPrefix(path, base+"/") }
+
+func (t *Route) validate(r *report, path string) {
+	switch {
+	case t.Path == "":
+		r.fail(path+".path", "is missing; write the prefix of the requests, such as /api/")
+	case !isCanonicalPath(t.Path):
+		r.fail(path+".path", "must begin with a slash and hold neither empty nor dot segments, escapes, ? nor #, such as /api/")
+	}
+	t.validateTarget(r, path)
+	r.oneOf(path+".token", string(t.Token), []string{"none", "user", "user_or_none"}, "client", "exchange")
+	r.oneOf(path+".csrf", t.CSRF, []string{"header", "origin", "navigation", "none"})
+	r.oneOf(path+".login", t.Login, []string{"none", "redirect"})
+	if t.CSRF == "none" && t.Token != proxy.TokenNone {
+		r.fail(path+".csrf", "none goes with token: none only, for other sites could act in the user's name; write header")
+	}
+	if t.Login == "redirect" && t.CSRF != "navigation" {
+		r.fail(path+".csrf", "must be navigation on a route with login: redirect, which is for documents")
+	}
+	validateMethods(r, path+".methods", t.Methods)
+	t.validateHeaders(r, path)
+	if t.MaxBody < 0 {
+		r.fail(path+".max_body", "must not be negative; write a number of bytes, 0 for no limit")
+	}
+	if t.Timeout <= 0 && t.Upstream != nil {
+		r.fail(path+".timeout", "must be longer than zero; write for example 30s")
+	}
+}
+
+func (t *Route) validateTarget(r *report, path string) {
+	switch {
+	case t.Upstream != nil && t.Static != nil:
+		r.fail(path+".static", "contradicts upstream; keep one of the two")
+	case t.Upstream != nil:
+		t.validateUpstream(r, path+".upstream")
+	case t.Static == nil:
+		r.fail(path+".upstream", "is missing; write upstream: http://127.0.0.1:9000, or static: ./dist for files")
+	case len(t.Headers) > 0 || len(t.Identity) > 0 || t.MaxBody != 0:
+		r.fail(path+".static", "has no upstream to send anything to; remove headers, identity and max_body")
+	}
+}
+
+func (t *Route) validateUpstream(r *report, key string) {
+	u := t.Upstream
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		r.fail(key, "must be an http or https URL; write for example http://127.0.0.1:9000")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		r.fail(key, "must not hold a user, a query or a fragment; write %s", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}))
+	case u.Path != "" && !isCanonicalPath(u.Path):
+		r.fail(key, "must have a path without empty or dot segments and escapes")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()) && t.Token != proxy.TokenNone && !t.AllowPlaintext:
+		r.fail(key, "would get access tokens unencrypted; write https://%s%s, or set allow_plaintext: true where the network "+
+			"encrypts", u.Host, u.Path)
+	}
+}
+
+func validateMethods(r *report, path string, methods []string) {
+	for i, method := range methods {
+		switch {
+		case method == http.MethodConnect || method == http.MethodTrace || method == "TRACK":
+			r.fail(item(path, i), "%s is never passed on; remove it", method)
+		case !httpguts.ValidHeaderFieldName(method):
+			r.fail(item(path, i), "must be a method, such as GET")
+		case method != strings.ToUpper(method):
+			r.fail(item(path, i), "must be in capitals; write %s", strings.ToUpper(method))
+		}
+	}
+}
+
+// ownHeaders are the request fields that the gateway writes or removes itself, or that belong to one connection
+// (RFC 9110 §7.6.1). Those that begin with X-Forwarded- and Proxy- belong to them.
+var ownHeaders = []string{
+	"Authorization", "Connection", "Content-Length", "Cookie", "Expect", "Forwarded", "Host", "Http2-Settings",
+	"Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+func isOwnHeader(name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	return slices.Contains(ownHeaders, name) || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Proxy-")
+}
+
+func (t *Route) validateHeaders(r *report, path string) {
+	for _, name := range slices.Sorted(maps.Keys(t.Headers)) {
+		key := join(path+".headers", name)
+		validateHeaderName(r, key, name)
+		if !httpguts.ValidHeaderFieldValue(t.Headers[name]) {
+			r.fail(key, "must not hold line ends or control characters")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Identity)) {
+		key := join(path+".identity", name)
+		validateHeaderName(r, key, name)
+		if t.Identity[name] == "" {
+			r.fail(key, "must be the name of a claim, such as sub")
+		}
+		if slices.ContainsFunc(slices.Collect(maps.Keys(t.Headers)), func(h string) bool { return strings.EqualFold(h, name) }) {
+			r.fail(key, "is set under headers too; keep one of the two")
+		}
+	}
+	if len(t.Identity) > 0 && t.Token == proxy.TokenNone && t.Login != "redirect" {
+		r.fail(path+".identity", "needs a session; write token: user or user_or_none")
+	}
+}
+
+func validateHeaderName(r *report, key, name string) {
+	switch {
+	case !httpguts.ValidHeaderFieldName(name) || strings.Contains(name, "_"):
+		r.fail(key, "must be a header name of letters, digits and dashes, such as X-Tenant")
+	case isOwnHeader(name):
+		r.fail(key, "is set by the gateway itself; write another name")
+	}
+}
+
+// isCanonicalPath accepts a path that is the same for everyone who reads it: no escapes, no empty and no dot segments.
+func isCanonicalPath(path string) bool {
+	if !strings.HasPrefix(path, "/") {
+		return false
+	}
+	segments := strings.Split(path[1:], "/")
+	for i, segment := range segments {
+		if segment == "." || segment == ".." || segment == "" && i < len(segments)-1 {
+			return false
+		}
+	}
+	return !strings.ContainsFunc(path, func(c rune) bool { return !isAlphanumeric(c) && !strings.ContainsRune("/-._~!$&'()*+,=:@", c) })
+}

@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cloakroom/cloakroom/session/secret"
+)
+
+func (s *Session) decode(b *block) {
+	s.Store = b.text("store", "memory:")
+	s.KeysFile = b.text("keys_file", "")
+	s.IdleTimeout = b.duration("idle_timeout", 30*time.Minute)
+	s.Lifetime = b.duration("lifetime", 12*time.Hour)
+	s.RefreshBefore = b.duration("refresh_before", time.Minute)
+	s.SameSite = b.text("same_site", "strict")
+	s.Claims = b.list("claims", "sub", "name", "preferred_username", "email", "picture")
+	b.notBuilt("per_user_limit", "the sessions of a user are not limited")
+	b.oneOf(b.at("cache"), b.text("cache", "off"), []string{"off"}, "on")
+	s.AllowMemory = b.flag("allow_memory", false)
+	s.Redis.decode(b.block("redis"))
+	s.moveCredentials(b)
+	b.end()
+}
+
+// moveCredentials takes the user and the password out of the store's URL, so that it can be shown.
+func (s *Session) moveCredentials(b *block) {
+	u, err := url.Parse(s.Store)
+	if err != nil || u.User == nil {
+		return
+	}
+	if user := u.User.Username(); user != "" {
+		if s.Redis.Username != "" {
+			b.fail(b.at("redis")+".username", "contradicts the user in session.store; keep one of the two")
+		}
+		s.Redis.Username = user
+	}
+	if password, _ := u.User.Password(); password != "" {
+		if s.Redis.PasswordFile != "" {
+			b.fail(b.at("redis")+".password_file", "contradicts the password in session.store; keep one of the two")
+		}
+		s.Redis.Password = secret.New(password)
+	}
+	u.User = nil
+	s.Store = u.String()
+}
+
+func (s *Session) validate(r *report) {
+	s.validateStore(r)
+	if s.IdleTimeout <= 0 {
+		r.fail("session.idle_timeout", "must be longer than zero; write for example 30m")
+	}
+	if s.Lifetime <= 0 {
+		r.fail("session.lifetime", "must be longer than zero; write for example 12h")
+	}
+	if s.IdleTimeout > s.Lifetime {
+		r.fail("session.idle_timeout", "is longer than session.lifetime; write at most %s", s.Lifetime)
+	}
+	if s.RefreshBefore < 0 {
+		r.fail("session.refresh_before", "must not be negative; write for example 60s")
+	}
+	r.oneOf("session.same_site", s.SameSite, []string{"strict", "lax"})
+	for i, claim := range s.Claims {
+		if claim == "" {
+			r.fail(item("session.claims", i), "must be the name of a claim, such as email")
+		}
+	}
+}
+
+func (s *Session) validateStore(r *report) {
+	if s.Store == "memory:" {
+		if s.Redis != (Redis{}) {
+			r.fail("session.redis", "contradicts session.store memory:; write a redis:// store or remove the block")
+		}
+		return
+	}
+	const must = "must be memory:, redis://host:6379/0 or rediss://host:6379/0"
+	u, err := url.Parse(s.Store)
+	switch {
+	case err != nil:
+		r.fail("session.store", must) // err holds the URL and with it, perhaps, a password
+	case u.Scheme == "redis+sentinel" || u.Scheme == "redis+cluster":
+		r.fail("session.store", "%s is not built yet; write redis:// or rediss:// with one server", u.Scheme)
+	case u.Scheme != "redis" && u.Scheme != "rediss":
+		r.fail("session.store", must)
+	case u.Hostname() == "" || !isDatabase(u.Path):
+		r.fail("session.store", "needs a host and at most a database number; write %s://host:6379/0", u.Scheme)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil:
+		r.fail("session.store", "must end after the database number; write %s://%s/0, and the options under session.redis", u.Scheme, u.Host)
+	}
+	if s.KeysFile == "" {
+		r.fail("session.keys_file", "is missing; write the output of `cloakroom keygen session` into a file that every replica "+
+			"has, and name it here")
+	}
+	s.Redis.validate(r, strings.HasPrefix(s.Store, "rediss:"))
+}
+
+// isDatabase accepts the path of a Redis URL: nothing, or a database number.
+func isDatabase(path string) bool {
+	number := strings.TrimPrefix(path, "/")
+	_, err := strconv.ParseUint(number, 10, 31)
+	return number == "" || err == nil
+}
+
+func (o *Redis) decode(b *block) {
+	o.Username = b.text("username", "")
+	if o.PasswordFile = b.text("password_file", ""); o.PasswordFile != "" {
+		o.Password = b.secretFile("password", o.PasswordFile)
+	}
+	o.CAFile = b.text("ca_file", "")
+	o.CertFile = b.text("cert_file", "")
+	o.KeyFile = b.text("key_file", "")
+	b.end()
+}
+
+func (o *Redis) validate(r *report, tls bool) {
+	if o.Username != "" && o.Password.IsZero() {
+		r.fail("session.redis.password_file", "is missing; session.redis.username needs a password")
+	}
+	validatePair(r, "session.redis", o.CertFile, o.KeyFile)
+	if !tls && (o.CAFile != "" || o.CertFile != "") {
+		r.fail("session.redis", "names files for TLS; write a session.store that begins with rediss://, or remove them")
+	}
+}
+
+func (l *Logout) decode(b *block) {
+	l.RevokeTokens = b.flag("revoke_tokens", true)
+	l.IDTokenHint = b.flag("id_token_hint", true)
+	l.PostLogoutReturnURL = b.text("post_logout_return_url", "/")
+	b.oneOf(b.at("method"), b.text("method", "get"), []string{"get"}, "post")
+	b.notBuilt("frontchannel", "POST /bff/logout and the OP's end-session endpoint end sessions")
+	b.end()
+}
+
+func (l *Logout) validate(r *report) {
+	if !isLocalPath(l.PostLogoutReturnURL) {
+		r.fail("logout.post_logout_return_url", "must be a path of this application, such as / or /goodbye")
+	}
+}
+
+// isLocalPath accepts a path that no browser reads as another host.
+func isLocalPath(text string) bool {
+	return strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//") &&
+		!strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c == '\\' || c >= 0x7f })
+}

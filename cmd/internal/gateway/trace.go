@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// tracing makes a span of each request, and below it of each call to a provider, the store and an upstream. It is on
+// when the environment names a collector, as OpenTelemetry's specification of environment variables has it.
+type tracing struct {
+	tracer     trace.Tracer
+	propagator propagation.TraceContext
+	on         bool
+	shutdown   func(context.Context) error
+}
+
+func newTracing(given *sdktrace.TracerProvider, env func(string) (string, bool)) (*tracing, error) {
+	if given != nil {
+		return tracingTo(given), nil
+	}
+	_, all := env("OTEL_EXPORTER_OTLP_ENDPOINT")
+	_, traces := env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+	if !all && !traces {
+		return &tracing{
+			tracer:   noop.NewTracerProvider().Tracer(""),
+			shutdown: func(context.Context) error { return nil },
+		}, nil
+	}
+	exporter, err := otlptracehttp.New(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return tracingTo(sdktrace.NewTracerProvider(
+		sdktrace.WithBatcher(exporter),
+		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "cloakroom"))),
+	)), nil
+}
+
+func tracingTo(provider *sdktrace.TracerProvider) *tracing {
+	return &tracing{tracer: provider.Tracer("cloakroom"), on: true, shutdown: provider.Shutdown}
+}
+
+// traced makes the span of a request. Spans carry paths and never queries, as the access log.
+func (g *Gateway) traced(next http.Handler) http.Handler {
+	t := g.tracing
+	if !t.on {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx, span := t.tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer),
+			trace.WithAttributes(attribute.String("url.path", r.URL.Path)))
+		defer span.End()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// transport makes a span of each exchange, until the response header is there. Upstreams are told of the trace; a
+// provider, which is another party, is not.
+func (t *tracing) transport(name string, next http.RoundTripper, propagate bool) http.RoundTripper {
+	if !t.on {
+		return next
+	}
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		ctx, span := t.tracer.Start(r.Context(), name+" "+r.Method, trace.WithSpanKind(trace.SpanKindClient),
+			trace.WithAttributes(attribute.String("server.address", r.URL.Host), attribute.String("url.path", r.URL.Path)))
+		defer span.End()
+		r = r.Clone(ctx)
+		if propagate {
+			t.propagator.Inject(ctx, propagation.HeaderCarrier(r.Header))
+		}
+		res, err := next.RoundTrip(r)
+		if err != nil {
+			span.SetStatus(codes.Error, "no response")
+		} else {
+			span.SetAttributes(attribute.Int("http.response.status_code", res.StatusCode))
+		}
+		return res, err
+	})
+}
+
+// call makes a span of a call to the store, and measures it.
+func (t *tracing) call(ctx context.Context, m *metrics, name string, do func(context.Context) error) error {
+	start := time.Now()
+	ctx, span := t.tracer.Start(ctx, "store "+name, trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
+	err := do(ctx)
+	result := "ok"
+	if storeFailed(err) {
+		result = "error"
+		span.SetStatus(codes.Error, "the store could not be asked")
+	}
+	m.store.WithLabelValues(name, result).Observe(time.Since(start).Seconds())
+	return err
+}
