@@ -1,0 +1,38 @@
+// The second application: the smallest page that can sign in and out.
+
+import { request, signInUrl, signOut } from './bff.js';
+import { $, displayName, initials } from './dom.js';
+import { watch } from './watch.js';
+
+let loginUrl;
+
+function show(current) {
+  $('signed-in').hidden = !current.authenticated;
+  $('signed-out').hidden = current.authenticated;
+  $('status').textContent = '';
+  if (current.authenticated) {
+    $('user-name').textContent = displayName(current.user);
+    $('avatar').textContent = initials(displayName(current.user));
+  } else {
+    loginUrl = current.login_url;
+    setSignIn();
+  }
+}
+
+// setSignIn asks the OP to show its account selection even though it may know the user.
+function setSignIn() {
+  $('sign-in').href = signInUrl(loginUrl, { prompt: 'select_account' });
+}
+
+function fail(error) {
+  $('status').textContent = error.message;
+}
+
+$('sign-in').addEventListener('click', setSignIn);
+$('sign-out').addEventListener('click', () => signOut().catch(fail));
+
+watch(show, fail);
+
+const apps = await (await request('/public/apps')).json();
+$('other-app').href = apps.first;
+$('other-app').hidden = false;
