@@ -113,7 +113,11 @@ func newApp(t *testing.T, changes ...func(*Options)) *app {
 		SameSite: http.SameSiteStrictMode, Claims: []string{"sub", "name", "email", "groups"},
 		PostLogoutReturnURL: "/", IDTokenHint: true,
 		Now: a.now, Logger: slog.New(slog.DiscardHandler),
-		OnLoginFailed: func(_ *http.Request, _ string, code problem.Code, _ error) { a.fails = append(a.fails, code) },
+		OnLoginFailed: func(_ *http.Request, _ string, code problem.Code, _ error) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.fails = append(a.fails, code)
+		},
 	}
 	for _, change := range changes {
 		change(&o)

@@ -33,14 +33,14 @@ func (h *Handler) Callback(w http.ResponseWriter, r *http.Request) error {
 
 	s, err := h.finishLogin(r, f.flow, params)
 	switch {
-	case notSignedIn(err): // prompt=none found nobody: an answer, not a failure (FLOW-39)
+	case f.Params.Get("prompt") == "none" && notSignedIn(err): // an answer, not a failure (FLOW-39)
 		h.Logger.InfoContext(r.Context(), "login without interaction found nobody signed in", "provider", f.Provider)
 	case err != nil:
 		return h.loginFailed(w, r, f, err)
 	default:
 		h.cookies.setSession(w, s.Ticket().Reveal())
 	}
-	return h.showFlash(w, r, "landing", flash{Next: f.ReturnURL, Title: "Signing you in"}, others > 0)
+	return h.showFlash(w, "landing", flash{Next: f.ReturnURL, Title: "Signing you in"}, others > 0)
 }
 
 // finishLogin turns an authorization response into a session. Nothing is sent to the provider before the response is
@@ -132,7 +132,11 @@ func loginProblem(err error) error {
 
 // loginFailed shows the error page and lets the audit log know.
 func (h *Handler) loginFailed(w http.ResponseWriter, r *http.Request, f flowCookie, err error) error {
-	shown := flash{Code: problem.Internal, Retry: h.URLs.LoginURL(f.ReturnURL)}
+	shown := flash{Code: problem.Internal, Retry: map[string]string{}}
+	if f.ReturnURL != "" {
+		shown.Retry["returnUrl"] = f.ReturnURL
+		shown.Retry["provider"] = f.Provider
+	}
 	var p *problem.Error
 	switch {
 	case errors.As(err, &p):
@@ -143,5 +147,5 @@ func (h *Handler) loginFailed(w http.ResponseWriter, r *http.Request, f flowCook
 	if h.OnLoginFailed != nil {
 		h.OnLoginFailed(r, f.Provider, shown.Code, fmt.Errorf("login: %w", err))
 	}
-	return h.showFlash(w, r, "error", shown, false)
+	return h.showFlash(w, "error", shown, false)
 }

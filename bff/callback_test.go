@@ -64,6 +64,29 @@ func TestCallbackRefusesBeforeTheTokenRequest(t *testing.T) {
 	}
 }
 
+// FLOW-09: a flow that was begun with another issuer, before the configuration of its provider changed, is over.
+func TestCallbackOfAnotherIssuer(t *testing.T) {
+	a := newApp(t)
+	b := a.browser()
+	callback := b.startLogin("")
+	cookie := b.cookies(a.cookies.flow)[0]
+	var f flow
+	if err := a.sealer.open(cookie.Name, cookie.Value, &f, a.now()); err != nil {
+		t.Fatal(err)
+	}
+	f.Issuer = "https://former.example"
+	sealed, err := a.sealer.seal(cookie.Name, f, a.now().Add(flowLife))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res := a.browser().get(callback, "Cookie: "+cookie.Name+"="+sealed); res.Header.Get("Location") != "/bff/error" {
+		t.Errorf("%s %s", res.Status, res.Header.Get("Location"))
+	}
+	if n := a.op.Count(optest.TokenEndpoint); n != 0 {
+		t.Errorf("%d token requests", n)
+	}
+}
+
 // What is wrong with the token response is wrong with the login (FLOW-08): one token request, and no session.
 func TestCallbackRefusesTheGrant(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -91,7 +114,7 @@ func TestCallbackRefusesTheGrant(t *testing.T) {
 			if page.StatusCode != test.status || !strings.Contains(page.body, test.code) {
 				t.Errorf("%s\n%s", page.Status, page.body)
 			}
-			if !strings.Contains(page.body, `name="returnUrl" value="/deep?a=1"`) {
+			if !strings.Contains(page.body, `name="returnUrl" value="/deep?a=1"`) || !strings.Contains(page.body, `name="provider" value="one"`) {
 				t.Errorf("trying again does not lead back to the page:\n%s", page.body)
 			}
 		})
@@ -135,6 +158,17 @@ func TestCallbackOfPromptNone(t *testing.T) {
 	}
 }
 
+// FLOW-39: an OP that will not ask the user, though it may, leads to the error page. A way back to a page that needs a
+// login would begin the next one, and so on without end.
+func TestCallbackOfPromptNoneNotAskedFor(t *testing.T) {
+	a := newApp(t)
+	b := a.browser()
+	callback := edit(func(q url.Values) { q.Del("code"); q.Set("error", "login_required") })(b.startLogin("?returnUrl=/gated"))
+	if res := b.get(callback); res.Header.Get("Location") != "/bff/error" {
+		t.Errorf("%s %s", res.Status, res.Header.Get("Location"))
+	}
+}
+
 // FLOW-34, SES-05: a login gives a ticket that nobody has seen, and the session before it is over.
 func TestCallbackReplacesTheSession(t *testing.T) {
 	a := newApp(t)
@@ -170,6 +204,13 @@ func TestCallbackAndLandingHeaders(t *testing.T) {
 	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") {
 		t.Errorf("landing: Content-Security-Policy %q", csp)
 	}
+	for name, want := range map[string]string{
+		"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin",
+	} {
+		if got := page.Header.Get(name); got != want {
+			t.Errorf("landing: %s %q, want %q", name, got, want)
+		}
+	}
 	if again := b.get("/bff/landing"); !strings.Contains(again.body, `content="0; url=/"`) {
 		t.Errorf("a second look at the landing page: %s", again.body)
 	}
@@ -203,6 +244,20 @@ func TestCallbackReplacesTheSessionOfTheFlow(t *testing.T) {
 	res := a.browser().get("/bff/session", "Cookie: "+old.Name+"="+old.Value)
 	if !strings.Contains(res.body, `"reason":"ended"`) {
 		t.Errorf("the old session: %s", res.body)
+	}
+}
+
+// FLOW-34: another tab was faster. The flow does not know its session; a Lax cookie tells of it.
+func TestCallbackReplacesTheSessionOfAnotherTab(t *testing.T) {
+	a := newApp(t, func(o *Options) { o.SameSite = http.SameSiteLaxMode })
+	b := a.browser()
+	callback := b.startLogin("")
+	b.get(b.startLogin(""))
+	faster := b.cookies(a.cookies.session)[0]
+	b.get(callback)
+	res := a.browser().get("/bff/session", "Cookie: "+faster.Name+"="+faster.Value)
+	if !strings.Contains(res.body, `"reason":"ended"`) {
+		t.Errorf("the other tab's session: %s", res.body)
 	}
 }
 

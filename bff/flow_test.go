@@ -66,6 +66,25 @@ func TestFlowsAreBounded(t *testing.T) {
 	}
 }
 
+// FLOW-41: small flows are bounded by their number, and the oldest go first.
+func TestOldestFlowsGo(t *testing.T) {
+	b := newApp(t).browser()
+	var callbacks []string
+	for range maxFlows + 2 {
+		callbacks = append(callbacks, b.startLogin(""))
+		b.app.advance(time.Millisecond)
+	}
+	if n := len(b.cookies(b.app.cookies.flow)); n != maxFlows {
+		t.Errorf("%d flows, want %d", n, maxFlows)
+	}
+	for i, callback := range callbacks {
+		landed := strings.HasPrefix(b.get(callback).Header.Get("Location"), "/bff/landing")
+		if want := i >= 2; landed != want {
+			t.Errorf("flow %d of %d is there: %v, want %v", i+1, len(callbacks), landed, want)
+		}
+	}
+}
+
 // FLOW-06: of fifty callbacks with the same state one reaches the token endpoint.
 func TestFlowIsUsedOnce(t *testing.T) {
 	a := newApp(t)

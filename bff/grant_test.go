@@ -9,6 +9,22 @@ import (
 	"github.com/cloakroom/cloakroom/session/secret"
 )
 
+// signedIn is a new session of alice's.
+func (a *app) signedIn() *session.Session {
+	a.t.Helper()
+	b := a.browser()
+	b.login()
+	ticket, err := session.ParseTicket(b.cookies(a.cookies.session)[0].Value)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	s, err := a.Sessions.Open(a.t.Context(), ticket)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return s
+}
+
 // RFR-28, RFR-29, RFR-09: which failure of a refresh means what for the session.
 func TestRefresherTellsFailuresApart(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -27,16 +43,7 @@ func TestRefresherTellsFailuresApart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newApp(t)
-			b := a.browser()
-			b.login()
-			ticket, err := session.ParseTicket(b.cookies(a.cookies.session)[0].Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := a.Sessions.Open(t.Context(), ticket)
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := a.signedIn()
 			a.op.Fault(test.fault)
 			got, err := NewRefresher(a.Providers).Refresh(t.Context(), s)
 			if err == nil {
@@ -51,6 +58,23 @@ func TestRefresherTellsFailuresApart(t *testing.T) {
 				t.Errorf("a token to revoke: %v", revokes)
 			}
 		})
+	}
+}
+
+// The claims of a new ID token lie over the older ones; what it does not say stays as it was at login.
+func TestRefresherMergesClaims(t *testing.T) {
+	a := newApp(t)
+	s := a.signedIn()
+	a.op.Fault(optest.IDTokenClaim("name", "Alice B."))
+	got, err := NewRefresher(a.Providers).Refresh(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, email := string(got.Claims["name"]), string(got.Claims["email"]); name != `"Alice B."` || email != `"alice@example.com"` {
+		t.Errorf("name %s, email %s", name, email)
+	}
+	if name := string(s.Claims["name"]); name != `"Alice"` {
+		t.Errorf("the session that was refreshed has changed: name %s", name)
 	}
 }
 

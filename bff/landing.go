@@ -11,16 +11,16 @@ import (
 // flash is what the page behind a redirect shows. It travels in a sealed cookie, so that neither a link nor another
 // site can make our pages say something.
 type flash struct {
-	Title  string       `json:"t,omitempty"`
-	Next   string       `json:"n,omitempty"` // checked return URL
-	Code   problem.Code `json:"c,omitempty"`
-	Detail string       `json:"d,omitempty"`
-	Retry  string       `json:"r,omitempty"` // path
+	Title  string            `json:"t,omitempty"`
+	Next   string            `json:"n,omitempty"` // checked return URL
+	Code   problem.Code      `json:"c,omitempty"`
+	Detail string            `json:"d,omitempty"`
+	Retry  map[string]string `json:"r,omitempty"` // parameters of the login to try again
 }
 
 // showFlash answers 303 to one of the two pages. With several tabs in flight the cookie gets a name of its own, and the
 // address says which: two logins that end at the same moment must not go to the same page.
-func (h *Handler) showFlash(w http.ResponseWriter, r *http.Request, page string, f flash, severalTabs bool) error {
+func (h *Handler) showFlash(w http.ResponseWriter, page string, f flash, severalTabs bool) error {
 	tab, query := "", ""
 	if severalTabs {
 		tab = strings.ToLower(rand.Text()[:8])
@@ -32,9 +32,8 @@ func (h *Handler) showFlash(w http.ResponseWriter, r *http.Request, page string,
 		return err
 	}
 	h.cookies.setShort(w, name, sealed, flashLife)
-	w.Header().Set("Referrer-Policy", "no-referrer") // FLOW-23
 	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, h.URLs.Path(page)+query, http.StatusSeeOther)
+	redirect(w, h.URLs.Path(page)+query, http.StatusSeeOther)
 	return nil
 }
 
@@ -85,7 +84,7 @@ func (h *Handler) ErrorPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	return WritePage(w, Page{
 		Status: f.Code.Status(), Title: f.Code.Title(), Text: text, Code: string(f.Code),
-		Actions: []Action{actionTo("Try again", f.Retry)},
+		Actions: []Action{{Label: "Try again", Path: h.URLs.Path("login"), Fields: f.Retry}},
 	})
 }
 

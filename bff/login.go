@@ -67,8 +67,7 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) error {
 			ExpiresIn        int    `json:"expires_in"` // seconds
 		}{location, int(flowLife / time.Second)})
 	}
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	http.Redirect(w, r, location, http.StatusFound)
+	redirect(w, location, http.StatusFound)
 	return nil
 }
 

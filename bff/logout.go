@@ -78,29 +78,34 @@ func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) error {
 	if h.IDTokenHint {
 		hint = s.Tokens.ID
 	}
-	return h.goToProvider(w, r, logout{State: rand.Text(), Provider: s.Provider, ReturnURL: returnURL}, hint)
+	return h.goToProvider(w, logout{State: rand.Text(), Provider: s.Provider, ReturnURL: returnURL}, hint)
 }
 
 func (h *Handler) logoutWithoutSession(w http.ResponseWriter, r *http.Request, sid, returnURL string) error {
 	if pending, ok := h.pendingLogout(r); ok && pending.SID != "" && sameText(sid, pending.SID) {
-		return h.goToProvider(w, r, pending, secret.New(pending.Hint))
+		return h.goToProvider(w, pending, secret.New(pending.Hint))
 	}
 	if r.Header.Get("Sec-Fetch-Site") == "same-origin" {
-		return h.goToProvider(w, r, logout{State: rand.Text(), Provider: h.Providers[0].Name, ReturnURL: returnURL}, secret.String{})
+		return h.goToProvider(w, logout{State: rand.Text(), Provider: h.Providers[0].Name, ReturnURL: returnURL}, secret.String{})
 	}
-	return h.showSignedOut(w, r, returnURL)
+	if fromElsewhere(r) {
+		// A strict cookie stays away on the way from another site, so there may be a session after all: nothing is said,
+		// and nothing followed. A return URL could be this very address, to which our page would go on as our own.
+		return h.showFlash(w, "landing", flash{Title: "One moment", Next: h.PostLogoutReturnURL}, false)
+	}
+	return h.showSignedOut(w, returnURL)
 }
 
 // goToProvider sends the browser to the OP's end-session endpoint (RP-Initiated Logout §2), or to our landing page when
 // the OP has none or is not known at the moment: here the user is signed out either way (RPL-02).
-func (h *Handler) goToProvider(w http.ResponseWriter, r *http.Request, pending logout, hint secret.String) error {
+func (h *Handler) goToProvider(w http.ResponseWriter, pending logout, hint secret.String) error {
 	provider, ok := h.Providers.byName(pending.Provider)
 	if !ok { // gone from the configuration since the login
-		return h.showSignedOut(w, r, pending.ReturnURL)
+		return h.showSignedOut(w, pending.ReturnURL)
 	}
 	location, err := provider.Client.EndSessionURL(hint, pending.State)
 	if errors.Is(err, rp.ErrUnsupported) || errors.Is(err, rp.ErrUnavailable) {
-		return h.showSignedOut(w, r, pending.ReturnURL)
+		return h.showSignedOut(w, pending.ReturnURL)
 	} else if err != nil {
 		return err
 	}
@@ -108,8 +113,7 @@ func (h *Handler) goToProvider(w http.ResponseWriter, r *http.Request, pending l
 	if err := h.saveLogout(w, pending); err != nil {
 		return err
 	}
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	http.Redirect(w, r, location, http.StatusSeeOther)
+	redirect(w, location, http.StatusSeeOther)
 	return nil
 }
 
@@ -123,8 +127,7 @@ func (h *Handler) LogoutCallback(w http.ResponseWriter, r *http.Request) error {
 			next = pending.ReturnURL
 		}
 	}
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	redirect(w, next, http.StatusSeeOther)
 	return nil
 }
 
@@ -152,9 +155,9 @@ func (h *Handler) logoutReturnURL(r *http.Request) (string, error) {
 	return h.PostLogoutReturnURL, nil
 }
 
-func (h *Handler) showSignedOut(w http.ResponseWriter, r *http.Request, returnURL string) error {
+func (h *Handler) showSignedOut(w http.ResponseWriter, returnURL string) error {
 	h.cookies.clear(w, h.cookies.logout)
-	return h.showFlash(w, r, "landing", flash{Title: "You are signed out", Next: returnURL}, false)
+	return h.showFlash(w, "landing", flash{Title: "You are signed out", Next: returnURL}, false)
 }
 
 // saveLogout gives the browser the logout. An ID token that does not fit a cookie is left out: the OP is then asked

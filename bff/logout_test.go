@@ -29,6 +29,9 @@ func (b *browser) wantAtOP(res answer, hint bool) *url.URL {
 	if err != nil || res.StatusCode != http.StatusSeeOther || to.Scheme+"://"+to.Host+to.Path != b.app.op.EndpointURL(optest.EndSessionEndpoint) {
 		b.t.Fatalf("%s %s", res.Status, res.Header.Get("Location"))
 	}
+	if policy := res.Header.Get("Referrer-Policy"); policy != "no-referrer" { // FLOW-23
+		b.t.Errorf("Referrer-Policy %q", policy)
+	}
 	q := to.Query()
 	if q.Has("id_token_hint") != hint || q.Get("client_id") != "app" || len(q.Get("state")) < 22 ||
 		q.Get("post_logout_redirect_uri") != b.app.URL+"/bff/logout/callback" {
@@ -43,7 +46,7 @@ func TestPostLogout(t *testing.T) {
 	b := a.browser()
 	b.login()
 	ticket := b.cookies(a.cookies.session)[0]
-	to := b.postLogout("?returnUrl=/bye%3Fa=1")
+	to := b.postLogout("?returnUrl=/bye%3Fa=1%23/x//y/")
 	if !strings.HasPrefix(to, "/bff/logout?sid=") {
 		t.Errorf("redirect_to = %s", to)
 	}
@@ -57,13 +60,31 @@ func TestPostLogout(t *testing.T) {
 
 	atOP := b.wantAtOP(b.get(to), true)
 	back := a.op.Visit(atOP.String())
-	if res := b.get(back.String()); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/bye?a=1" {
+	if res := b.get(back.String()); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/bye?a=1#/x//y/" {
 		t.Errorf("back from the OP: %s %s", res.Status, res.Header.Get("Location"))
 	}
 	// RPL-06: the state is worth something once.
 	if res := b.get(back.String()); res.Header.Get("Location") != "/" {
 		t.Errorf("back from the OP again: %s", res.Header.Get("Location"))
 	}
+}
+
+// RPL-02: an OP without an end_session_endpoint is signed out of here only.
+func TestLogoutWithoutEndSessionEndpoint(t *testing.T) {
+	a := newApp(t)
+	a.op.Fault(optest.MetadataNoEndSession)
+	if err := a.Providers[0].Client.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := a.browser()
+	b.login()
+	if res := b.get(b.session().LogoutURL + "&returnUrl=/bye"); res.Header.Get("Location") != "/bff/landing" {
+		t.Errorf("%s %s", res.Status, res.Header.Get("Location"))
+	}
+	if page := b.get("/bff/landing"); !strings.Contains(page.body, `url=/bye"`) {
+		t.Error(page.body)
+	}
+	b.wantAnonymous("none")
 }
 
 // RPL-09: signing out without a session is no error.
@@ -111,9 +132,14 @@ func TestLogoutRevokes(t *testing.T) {
 	}
 }
 
-// Without a session only our own pages may send the browser on to the OP.
+// Without a session only our own pages may send the browser on to the OP. Another site does not get there by way of
+// our landing page either, whose navigation would be our own, and nobody is told that a session is over which may not be.
 func TestLogoutWithoutSession(t *testing.T) {
 	for site, toOP := range map[string]bool{"same-origin": true, "same-site": false, "cross-site": false, "none": false, "": false} {
+		next, title := "/bye", "You are signed out"
+		if site == "same-site" || site == "cross-site" {
+			next, title = "/", "One moment"
+		}
 		b := newApp(t).browser()
 		var headers []string
 		if site != "" {
@@ -127,7 +153,7 @@ func TestLogoutWithoutSession(t *testing.T) {
 		if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/bff/landing" {
 			t.Errorf("%q: %s %s", site, res.Status, res.Header.Get("Location"))
 		}
-		if page := b.get("/bff/landing"); !strings.Contains(page.body, "signed out") || !strings.Contains(page.body, "url=/bye") {
+		if page := b.get("/bff/landing"); !strings.Contains(page.body, title) || !strings.Contains(page.body, `url=`+next+`"`) {
 			t.Errorf("%q: %s", site, page.body)
 		}
 	}
@@ -153,8 +179,15 @@ func TestPendingLogoutIsUsedOnce(t *testing.T) {
 	b.login()
 	to := b.postLogout("")
 	b.wantAtOP(b.get(to), true)
-	if again := b.get(to); again.Header.Get("Location") != "/bff/landing" {
-		t.Errorf("a second time: %s %s", again.Status, again.Header.Get("Location"))
+	var pending logout
+	cookie := b.cookies(b.app.cookies.logout)[0]
+	if err := b.app.sealer.open(cookie.Name, cookie.Value, &pending, b.app.now()); err != nil || pending.State == "" || pending.Hint != "" {
+		t.Errorf("the cookie holds an ID token: %v, %v", pending.Hint != "", err)
+	}
+	for _, again := range []string{to, "/bff/logout", "/bff/logout?sid="} {
+		if res := b.get(again, "Sec-Fetch-Site: cross-site"); res.Header.Get("Location") != "/bff/landing" {
+			t.Errorf("a second time, %s: %s %s", again, res.Status, res.Header.Get("Location"))
+		}
 	}
 }
 

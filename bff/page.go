@@ -6,8 +6,6 @@ import (
 	"encoding/base64"
 	"html/template"
 	"net/http"
-	"net/url"
-	"strings"
 )
 
 var (
@@ -61,14 +59,10 @@ func WritePage(w http.ResponseWriter, p Page) error {
 	return pageTemplate.Execute(w, p)
 }
 
-// actionTo is a button that navigates to a path of ours with a query. A GET form replaces the query of its action with
-// its fields, so the query becomes fields.
-func actionTo(label, path string) Action {
-	path, query, _ := strings.Cut(path, "?")
-	fields := map[string]string{}
-	values, _ := url.ParseQuery(query) // made by us
-	for name := range values {
-		fields[name] = values.Get(name)
-	}
-	return Action{Label: label, Path: path, Fields: fields}
+// redirect sends the browser on, and not where it comes from (FLOW-23). http.Redirect would tidy up what it takes for a
+// path, up to the end of the fragment.
+func redirect(w http.ResponseWriter, location string, status int) {
+	w.Header().Set("Location", location)
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(status)
 }

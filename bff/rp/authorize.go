@@ -149,26 +149,9 @@ func (c *Client) CheckResponse(params url.Values, state string) (code secret.Str
 	case params.Has("error") && params.Has("code"):
 		return refuse("FLOW-13", "it contains both a code and an error")
 	case params.Has("error"):
-		return secret.String{}, &AuthorizationError{
-			Code:        registered(params.Get("error"), authorizationCodes, "unknown"),
-			Description: sanitise(params.Get("error_description")),
-		}
+		return secret.String{}, &AuthorizationError{registered(params.Get("error"), authorizationCodes, "unknown")}
 	case params.Get("code") == "":
 		return refuse("FLOW-05", "it contains neither a code nor an error")
 	}
 	return secret.New(params.Get("code")), nil
-}
-
-// sanitise keeps the printable ASCII of a foreign text, at most 200 characters of it.
-func sanitise(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if b.Len() == 200 {
-			break
-		}
-		if r >= ' ' && r <= '~' {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

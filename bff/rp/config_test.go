@@ -27,6 +27,8 @@ func TestNewRefusesBadConfiguration(t *testing.T) {
 		{"as it should be", func(*rp.Config) {}, ""},
 		{"http on loopback", func(c *rp.Config) { c.Issuer, c.RedirectURI = "http://127.0.0.1:1", "http://localhost/cb" }, ""},
 		{"http on IPv6 loopback", func(c *rp.Config) { c.Issuer = "http://[::1]:1" }, ""},
+		{"http on a name below localhost", func(c *rp.Config) { c.Issuer = "http://op.localhost:1" }, ""},
+		{"http on loopback in capitals", func(c *rp.Config) { c.Issuer = "http://LocalHost:1" }, ""},
 		{"http issuer", func(c *rp.Config) { c.Issuer = "http://op.example.com" }, "issuer must be https"},
 		{"http issuer that begins like loopback", func(c *rp.Config) { c.Issuer = "http://localhost.evil.com" }, "issuer must be https"},
 		{"issuer with query", func(c *rp.Config) { c.Issuer += "?a=b" }, "no query"},

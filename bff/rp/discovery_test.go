@@ -162,3 +162,23 @@ func TestCertificateIsVerified(t *testing.T) {
 		t.Errorf("Load: %v", err)
 	}
 }
+
+// TestDiscoveryAddress is DIS-02: a slash at the end of the issuer is not doubled.
+func TestDiscoveryAddress(t *testing.T) {
+	for _, issuer := range []string{"https://op.example.com/tenant", "https://op.example.com/tenant/"} {
+		asked := ""
+		cfg := goodConfig()
+		cfg.Issuer = issuer
+		cfg.HTTPClient = &http.Client{Transport: inProcess{http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			asked = r.URL.String()
+		})}}
+		client, err := rp.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = client.Load(t.Context())
+		if want := "https://op.example.com/tenant/.well-known/openid-configuration"; asked != want {
+			t.Errorf("issuer %s: asked %s, want %s", issuer, asked, want)
+		}
+	}
+}

@@ -38,10 +38,7 @@ var (
 // AuthorizationError is an error response of the authorization endpoint that passed every check (FLOW-13): the OP
 // really said this about our request.
 type AuthorizationError struct {
-	Code string // a registered code (Core §3.1.2.6), or "unknown"
-	// Description is error_description cut to printable ASCII and 200 characters. It is for the log; who wrote it is
-	// not known, so it belongs on no page (FLOW-40).
-	Description string
+	Code string // a registered code (Core §3.1.2.6), or "unknown"; nothing else of the answer is repeated (FLOW-40)
 }
 
 func (e *AuthorizationError) Error() string { return "the OP answered " + e.Code }
@@ -57,9 +54,12 @@ func (e *TokenError) Error() string {
 }
 
 // Is says which of the package's errors this is. A server in trouble may write anything into its body, so its status
-// decides before the code does: no 5xx ends a session (RFR-28).
+// decides before the code does: no 5xx ends a session (RFR-28), and a success of another kind than 200 is one all the
+// same.
 func (e *TokenError) Is(target error) bool {
 	switch {
+	case e.Status < 300:
+		return target == ErrUncertain
 	case e.Status >= 500, e.Status == http.StatusTooManyRequests, e.Status < 400,
 		e.Code == "temporarily_unavailable", e.Code == "server_error":
 		return target == ErrUnavailable

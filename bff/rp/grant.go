@@ -42,8 +42,9 @@ type Identity struct {
 }
 
 // Exchange redeems a code, in exactly one token request whatever happens (FLOW-29), and verifies what comes back:
-// ID token, nonce, acr and auth_time as the request asked, at_hash, userinfo. The code is spent afterwards, with an
-// error too, unless that is ErrUnavailable before anything was sent. r is the request that the code answers.
+// ID token, nonce, acr and auth_time as the request asked, at_hash, userinfo. What fails a check is dropped, and its
+// refresh token revoked. The code is spent afterwards, with an error too, unless that is ErrUnavailable before anything
+// was sent. r is the request that the code answers.
 //
 // Errors: ErrUnavailable, ErrUncertain, ErrInvalidGrant, ErrInvalidClient, another *TokenError, ErrIDToken, ErrMismatch.
 func (c *Client) Exchange(ctx context.Context, code secret.String, r AuthorizationRequest) (*Grant, error) {
@@ -60,6 +61,25 @@ func (c *Client) Exchange(ctx context.Context, code secret.String, r Authorizati
 	if err != nil {
 		return nil, err
 	}
+	grant, err := c.verifyLogin(ctx, p, t, r)
+	if err != nil {
+		c.giveBack(ctx, t.refresh)
+	}
+	return grant, err
+}
+
+// giveBack revokes, as well as it can, a refresh token that nobody will ever use.
+func (c *Client) giveBack(ctx context.Context, refreshToken secret.String) {
+	if refreshToken.IsZero() {
+		return
+	}
+	if err := c.Revoke(ctx, refreshToken, "refresh_token"); err != nil {
+		c.log.WarnContext(ctx, "the refresh token of a refused login was not revoked", "err", err)
+	}
+}
+
+// verifyLogin checks the tokens that came for a code.
+func (c *Client) verifyLogin(ctx context.Context, p *provider, t tokens, r AuthorizationRequest) (*Grant, error) {
 	if t.id.IsZero() {
 		return nil, refuseIDToken("IDT-01", "the answer has none")
 	}

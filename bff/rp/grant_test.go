@@ -102,6 +102,24 @@ func TestTokenResponseRefused(t *testing.T) {
 	}
 }
 
+// TestExchangeGivesBack: tokens that a login cannot use do not live on at the OP.
+func TestExchangeGivesBack(t *testing.T) {
+	for _, fault := range []optest.Fault{
+		optest.NoIDToken, optest.OtherNonce, optest.BadSignature, optest.WrongAtHash, optest.UserInfoOtherSubject,
+	} {
+		f := startLoaded(t)
+		f.op.Fault(fault)
+		_, err := f.exchange(nil)
+		if !errors.Is(err, rp.ErrIDToken) && !errors.Is(err, rp.ErrMismatch) {
+			t.Errorf("%s: %v", fault, err)
+		}
+		if revoked := f.op.Requests(optest.RevocationEndpoint); len(revoked) != 1 || revoked[0].Form.Get("token_type_hint") != "refresh_token" {
+			t.Errorf("%s: revocation requests %+v", fault, revoked)
+		}
+		f.wantQuiet(err)
+	}
+}
+
 // TestTokenEndpointFails: what the OP's refusals and failures are to the caller (RFR-28), each after exactly one
 // request (FLOW-29, CA-01), at the exchange and at the refresh.
 func TestTokenEndpointFails(t *testing.T) {
@@ -116,6 +134,8 @@ func TestTokenEndpointFails(t *testing.T) {
 		{optest.TokenError("temporarily_unavailable", ""), rp.ErrUnavailable},
 		{optest.TokenError("invalid_request", ""), nil},
 		{optest.TokenError("marker-unregistered", ""), nil},
+		{optest.Status(token, 201), rp.ErrUncertain}, // it has acted
+		{optest.Status(token, 204), rp.ErrUncertain},
 		{optest.Status(token, 400), nil},
 		{optest.Status(token, 401), rp.ErrInvalidClient},
 		{optest.Status(token, 404), nil},

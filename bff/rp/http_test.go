@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cloakroom/cloakroom/bff/optest"
 	"github.com/cloakroom/cloakroom/bff/rp"
@@ -96,4 +98,28 @@ func TestErrorsHideQueries(t *testing.T) {
 	if _, err := f.exchange(nil); !errors.Is(err, rp.ErrUncertain) || strings.Contains(err.Error(), "marker") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// silent is an OP that takes requests and never answers.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// TestRequestsEnd is DIS-18 and FLOW-33: nobody waits for an OP for ever.
+func TestRequestsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := goodConfig()
+		cfg.HTTPClient = &http.Client{Transport: silent{}}
+		client, err := rp.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := client.Load(t.Context()); !errors.Is(err, rp.ErrUnavailable) || time.Since(began) > time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
 }

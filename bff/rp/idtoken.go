@@ -36,7 +36,8 @@ func refuseIDToken(id, why string) error { return fmt.Errorf("%w: %s (%s)", ErrI
 // or checkContinues, and checkAccessToken. The error is ErrIDToken, or ErrUnavailable when keys could not be fetched.
 //
 // go-oidc verifies algorithm, signature, issuer and that we are in the audience; the rest is ours (GOI-01 to GOI-09),
-// and with it all times, for which go-oidc has two leeways of its own (GOI-08).
+// and with it all times, for which go-oidc has two leeways of its own (GOI-08). It reads with encoding/json, to which
+// a claim named "ISS" is iss, too: what it has compared is compared once more by its exact name.
 func (c *Client) verifyIDToken(ctx context.Context, p *provider, raw secret.String) (*idToken, error) {
 	if err := c.checkHeader(raw.Reveal()); err != nil {
 		return nil, err
@@ -60,6 +61,9 @@ func (c *Client) verifyIDToken(ctx context.Context, p *provider, raw secret.Stri
 		return nil, refuseIDToken("IDT-25", "its claims are "+err.Error())
 	}
 	id := &idToken{claims: claims, token: token}
+	if iss, _ := claims.text("iss"); iss != token.Issuer {
+		return nil, refuseIDToken("IDT-06", "go-oidc has taken another claim for iss")
+	}
 	id.Issuer = p.Issuer // compared by go-oidc, which lets Google leave out the scheme (GOI-16)
 	if err := id.read(); err != nil {
 		return nil, err
@@ -196,6 +200,9 @@ func (o object) audience() ([]string, error) {
 
 // checkClaims holds at login and at refresh alike.
 func (c *Client) checkClaims(id *idToken) error {
+	if !slices.Contains(id.Audience, c.cfg.ClientID) {
+		return refuseIDToken("IDT-07", "aud does not contain the client_id")
+	}
 	for _, aud := range id.Audience {
 		if aud != c.cfg.ClientID && !slices.Contains(c.cfg.TrustedAudiences, aud) {
 			return refuseIDToken("IDT-08", "aud contains a party that is not in trusted_audiences")
@@ -263,7 +270,11 @@ func (id *idToken) checkContinues(original Identity) error {
 // checkAccessToken compares at_hash, when the ID token has it, with the access token that came with it (IDT-18,
 // RFR-13).
 func (id *idToken) checkAccessToken(access secret.String) error {
-	if id.claims.has("at_hash") && id.token.VerifyAccessToken(access.Reveal()) != nil {
+	if !id.claims.has("at_hash") {
+		return nil
+	}
+	var err error
+	if id.token.AccessTokenHash, err = id.claims.text("at_hash"); err != nil || id.token.VerifyAccessToken(access.Reveal()) != nil {
 		return refuseIDToken("IDT-18", "at_hash does not belong to the access token")
 	}
 	return nil

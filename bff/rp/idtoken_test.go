@@ -146,6 +146,10 @@ func TestSigningAlgorithms(t *testing.T) {
 	}
 }
 
+var threeMinutesAgo = optest.EditIDToken("auth_time three minutes ago", func(t *optest.JWT) {
+	t.Claims["auth_time"] = time.Now().Add(-3 * time.Minute).Unix()
+})
+
 // TestRequestedAuthentication: acr and auth_time are what was asked for (IDT-16, IDT-17), whoever asked.
 func TestRequestedAuthentication(t *testing.T) {
 	fixed := func(name, value string) func(*optest.Config, *rp.Config) {
@@ -168,6 +172,7 @@ func TestRequestedAuthentication(t *testing.T) {
 		{"max_age met", url.Values{"max_age": {"0"}}, none, optest.Fault{}, ""},
 		{"max_age not asked for", nil, none, optest.StaleAuthTime, ""},
 		{"auth_time stale", url.Values{"max_age": {"60"}}, none, optest.StaleAuthTime, "IDT-17"},
+		{"auth_time stale by more than the leeway", url.Values{"max_age": {"60"}}, none, threeMinutesAgo, "IDT-17"},
 		{"auth_time missing", url.Values{"max_age": {"60"}}, none, optest.NoAuthTime, "IDT-17"},
 		{"auth_time of the wrong type", nil, none, optest.IDTokenClaim("auth_time", "now"), "IDT-17"},
 		{"max_age fixed", nil, fixed("max_age", "60"), optest.StaleAuthTime, "IDT-17"},
@@ -189,9 +194,7 @@ func TestRequestedAuthentication(t *testing.T) {
 // TestMaxAgeCountsFromTheStart: reading the consent page for minutes does not make a fresh sign-in old (IDT-17).
 func TestMaxAgeCountsFromTheStart(t *testing.T) {
 	f := startLoaded(t)
-	f.op.Fault(optest.EditIDToken("auth_time three minutes ago", func(t *optest.JWT) {
-		t.Claims["auth_time"] = time.Now().Add(-3 * time.Minute).Unix()
-	}))
+	f.op.Fault(threeMinutesAgo)
 	r := newRequest(url.Values{"max_age": {"0"}})
 	r.Started = time.Now().Add(-4 * time.Minute)
 	if _, err := f.client.Exchange(t.Context(), f.code(r), r); err != nil {
