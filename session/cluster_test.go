@@ -65,7 +65,7 @@ func (c *cluster) options() session.Options {
 func (c *cluster) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *cluster) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
-func (c *cluster) note(e session.Event) {
+func (c *cluster) note(_ context.Context, e session.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.events = append(c.events, e)

@@ -1,6 +1,6 @@
 package session
 
-import "time"
+import "errors"
 
 // Reason says why a session ended. The tombstone keeps it.
 type Reason string
@@ -31,6 +31,22 @@ func (r Reason) err() error {
 	}
 }
 
+// Anonymous tells why nobody is signed in, as an application may know it: "none", "idle", "expired" or "ended". It is
+// false for every other error: that a session could not be read does not mean that there is none.
+func Anonymous(err error) (why string, ok bool) {
+	switch {
+	case errors.Is(err, ErrNone):
+		return "none", true
+	case errors.Is(err, ErrIdle):
+		return "idle", true
+	case errors.Is(err, ErrExpired):
+		return "expired", true
+	case errors.Is(err, ErrEnded):
+		return "ended", true
+	}
+	return "", false
+}
+
 // EventKind says what happened to a session.
 type EventKind string
 
@@ -47,7 +63,6 @@ const (
 // Event is one line of the audit log. It holds no secret: Session is a hash of the ticket.
 type Event struct {
 	Kind     EventKind
-	At       time.Time
 	Session  ID
 	Provider string
 	Issuer   string

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -52,15 +51,14 @@ func (m *Manager) join(ctx context.Context, s *Session) *flight {
 // refresh is a flight: it waits for the lease, refreshes, and gives the lease back. rest is how long nobody shall try
 // again.
 func (m *Manager) refresh(ctx context.Context, s *Session) (newest *Session, rest time.Duration, err error) {
-	owner := rand.Text()
-	newest, rest, err = m.turn(ctx, s, owner)
+	newest, rest, err = m.turn(ctx, s)
 	if newest != nil || err != nil {
 		return newest, rest, err
 	}
-	stop := m.keepLease(ctx, s.ID, owner)
+	stop := m.keepLease(ctx, s.ID)
 	newest, rest, err = m.redeem(ctx, s.ticket)
 	stop()
-	if err := m.store.Release(ctx, s.ID, owner, rest); err != nil {
+	if err := m.store.Release(ctx, s.ID, m.owner, rest); err != nil {
 		m.log.WarnContext(ctx, "a refresh lease could not be released and runs out by itself",
 			"session", s.ID, "err", err)
 	}
@@ -68,13 +66,14 @@ func (m *Manager) refresh(ctx context.Context, s *Session) (newest *Session, res
 }
 
 // turn returns neither a session nor an error when this replica has the lease. It returns a session when another has
-// refreshed it meanwhile (RFR-26). Without a store there is no lease, and no refresh (RFR-30).
-func (m *Manager) turn(ctx context.Context, s *Session, owner string) (*Session, time.Duration, error) {
+// refreshed it meanwhile (RFR-26). Without a store there is no lease, and no refresh (RFR-30). A store that was hanging
+// may give us the lease after we have gone away; then it is ours at the next try.
+func (m *Manager) turn(ctx context.Context, s *Session) (*Session, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, turnTimeout)
 	defer cancel()
 	var changed <-chan struct{}
 	for {
-		hold, err := m.store.Acquire(ctx, s.ID, owner, leaseTTL)
+		hold, err := m.store.Acquire(ctx, s.ID, m.owner, leaseTTL)
 		switch {
 		case err != nil:
 			return nil, 0, unavailable(err)
@@ -116,7 +115,7 @@ func (m *Manager) reread(ctx context.Context, ticket Ticket) (s *Session, due bo
 
 // keepLease renews the lease until it is stopped. Losing it stops nothing: the request may be at the OP already, and
 // the write at the end is refused if somebody else has written (RFR-23).
-func (m *Manager) keepLease(ctx context.Context, id ID, owner string) (stop func()) {
+func (m *Manager) keepLease(ctx context.Context, id ID) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -129,7 +128,7 @@ func (m *Manager) keepLease(ctx context.Context, id ID, owner string) (stop func
 			case <-ctx.Done():
 				return
 			}
-			if err := m.store.Renew(ctx, id, owner, leaseTTL); err != nil && ctx.Err() == nil {
+			if err := m.store.Renew(ctx, id, m.owner, leaseTTL); err != nil && ctx.Err() == nil {
 				m.log.WarnContext(ctx, "a refresh lease could not be renewed", "session", id, "err", err)
 			}
 		}
@@ -146,14 +145,12 @@ func (m *Manager) redeem(ctx context.Context, ticket Ticket) (newest *Session, r
 	if err != nil || !due {
 		return s, 0, err
 	}
-	refreshCtx, cancel := context.WithTimeout(ctx, refreshTimeout)
-	got, err := m.opts.Refresher.Refresh(refreshCtx, s)
-	cancel()
+	got, err := m.ask(ctx, s)
 	if err == nil {
 		newest, err = m.refreshed(ctx, s, got)
 		return newest, 0, err
 	}
-	m.emit(Event{Kind: EventRefreshFailed, Err: err}, s)
+	m.emit(ctx, Event{Kind: EventRefreshFailed, Err: err}, s)
 	switch {
 	case errors.Is(err, ErrGrantRefused):
 		newest, err = m.refused(ctx, s, got)
@@ -167,13 +164,27 @@ func (m *Manager) redeem(ctx context.Context, ticket Ticket) (newest *Session, r
 	}
 }
 
+// ask sends the refresh token. After a panic nobody knows whether it was sent.
+func (m *Manager) ask(ctx context.Context, s *Session) (got *Refreshed, err error) {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	err = m.guard(ctx, s, func() (err error) {
+		got, err = m.opts.Refresher.Refresh(ctx, s)
+		return err
+	})
+	if errors.Is(err, errPanic) {
+		err = fmt.Errorf("%w: %w", ErrUncertain, err)
+	}
+	return got, err
+}
+
 // refreshed stores what the OP sent before anyone uses it (RFR-22). If the session has ended meanwhile it stays ended,
 // and nobody shall use what came for it (RFR-24).
 func (m *Manager) refreshed(ctx context.Context, s *Session, got *Refreshed) (*Session, error) {
 	next, err := m.write(ctx, s, func(s *Session) *Session { return s.renewed(got) })
 	switch {
 	case err == nil:
-		m.emit(Event{Kind: EventRefreshed}, next)
+		m.emit(ctx, Event{Kind: EventRefreshed}, next)
 	case errors.Is(err, errOvertaken):
 		// Somebody held the lease after us and has used the same refresh token with success. Revoking what we got
 		// could revoke the grant, and with it what they got.
@@ -191,7 +202,14 @@ func (m *Manager) refused(ctx context.Context, s *Session, got *Refreshed) (*Ses
 	if got != nil {
 		m.revoke(ctx, s, got.Tokens)
 	}
-	if last, err := m.Open(ctx, s.ticket); err == nil && !last.Tokens.Refresh.Equal(s.Tokens.Refresh) {
+	var last *Session
+	settle, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	err := retry(settle, func() (err error) {
+		last, err = m.Open(settle, s.ticket)
+		return err
+	})
+	if err == nil && !last.Tokens.Refresh.Equal(s.Tokens.Refresh) {
 		return last, nil
 	}
 	return nil, m.finish(ctx, s, ReasonGrantRefused)

@@ -3,10 +3,12 @@ package session
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -23,20 +25,23 @@ var (
 	ErrRefreshUnavailable = errors.New("session: the tokens cannot be refreshed at the moment")
 )
 
+var errPanic = errors.New("session: panic")
+
 // maxUserAgent bounds what a browser makes us keep, in bytes.
 const maxUserAgent = 256
 
-// Options of a [Manager]. Zero durations stand for the defaults of the configuration.
+// Options of a [Manager].
 type Options struct {
-	IdleTimeout   time.Duration // without activity; 30 minutes
-	Lifetime      time.Duration // at most, from login; 12 hours
-	RefreshBefore time.Duration // the access token's expiry; 60 seconds; at most a third of the token's lifetime
+	IdleTimeout   time.Duration // without activity; default 30 minutes
+	Lifetime      time.Duration // at most, from login; default 12 hours
+	RefreshBefore time.Duration // the access token's expiry, at most a third of the token's lifetime; 0 is not before
 	Refresher     Refresher     // nil: tokens are never refreshed nor revoked
 	RevokeTokens  bool          // at the OP, when a session ends and its tokens are at hand
 	Now           func() time.Time
 	Logger        *slog.Logger
-	// OnEvent receives every event, from many goroutines, at once and in the course of the work: it must not block.
-	OnEvent func(Event)
+	// OnEvent receives every event, from many goroutines, at once and in the course of the work: it must not block. ctx
+	// is that of the request which caused it, without its end, or of the sweep.
+	OnEvent func(ctx context.Context, e Event)
 }
 
 // Manager is the only way to sessions. Every replica has one; they agree through the store.
@@ -45,6 +50,7 @@ type Manager struct {
 	ring    *KeyRing
 	opts    Options
 	log     *slog.Logger
+	owner   string // of this replica's refresh leases
 	touches touches
 
 	mu      sync.Mutex
@@ -70,14 +76,15 @@ type Login struct {
 func NewManager(store Store, ring *KeyRing, opts Options) *Manager {
 	opts.IdleTimeout = cmp.Or(opts.IdleTimeout, 30*time.Minute)
 	opts.Lifetime = cmp.Or(opts.Lifetime, 12*time.Hour)
-	opts.RefreshBefore = cmp.Or(opts.RefreshBefore, time.Minute)
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Manager{store: store, ring: ring, opts: opts, log: opts.Logger, flights: map[ID]*flight{}}
+	return &Manager{
+		store: store, ring: ring, opts: opts, log: opts.Logger, owner: rand.Text(), flights: map[ID]*flight{},
+	}
 }
 
 // Create makes the session of a login, with a ticket that nobody has seen (FLOW-34, SES-11). The previous session of
@@ -122,7 +129,7 @@ func (m *Manager) Create(ctx context.Context, login Login) (*Session, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	m.emit(Event{Kind: EventLogin}, s)
+	m.emit(ctx, Event{Kind: EventLogin}, s)
 	return s, nil
 }
 
@@ -183,7 +190,7 @@ func (m *Manager) end(ctx context.Context, id ID, s *Session, reason Reason) err
 		}
 	}
 	revoke := m.opts.RevokeTokens && m.opts.Refresher != nil && !last.Tokens.Access.IsZero()
-	m.emit(Event{Kind: EventEnded, Reason: reason, Revoking: revoke}, last)
+	m.emit(ctx, Event{Kind: EventEnded, Reason: reason, Revoking: revoke}, last)
 	if revoke {
 		m.revoke(ctx, last, last.Tokens)
 	}
@@ -248,16 +255,27 @@ func (m *Manager) detach(f func()) {
 	f()
 }
 
+// guard calls the Refresher in f, where no handler catches a panic: it would end the process, and everybody's requests
+// with it. It becomes errPanic.
+func (m *Manager) guard(ctx context.Context, s *Session, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			m.log.ErrorContext(ctx, "panic", "value", v, "session", s.ID, "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	return f()
+}
+
 func (m *Manager) now() time.Time { return m.opts.Now().UTC() }
 
 // emit completes an event about a session and passes it on.
-func (m *Manager) emit(e Event, s *Session) {
+func (m *Manager) emit(ctx context.Context, e Event, s *Session) {
 	if m.opts.OnEvent == nil {
 		return
 	}
-	e.At = m.now()
 	e.Session, e.Provider, e.Issuer, e.Subject = s.ID, s.Provider, s.Issuer, s.Subject
-	m.opts.OnEvent(e)
+	m.opts.OnEvent(ctx, e)
 }
 
 func unavailable(err error) error {

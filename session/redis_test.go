@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,6 +136,87 @@ func TestDump(t *testing.T) {
 		}
 		if !strings.HasPrefix(key, "cloakroom:") {
 			t.Errorf("%s is outside of the prefix", key)
+		}
+	}
+}
+
+// TestLeaseAfterHang: what Redis was asked before it hung it does when it goes on, for callers that have given up. Their
+// leases delay nobody.
+func TestLeaseAfterHang(t *testing.T) {
+	t.Parallel()
+	server := sessiontest.Redis(t)
+	c := newCluster(t, replicas(t, server), 1)
+	m := c.managers[0]
+	first, s := c.login(), c.login()
+	c.advance(tokenLife)
+	_, err := m.Fresh(t.Context(), first) // Redis has the script now
+	must(t, err)
+	server.Pause()
+	_, err = m.Fresh(t.Context(), s)
+	if !isUnavailable(err) {
+		t.Fatal(err)
+	}
+	server.Resume()
+	for begin := time.Now(); ; {
+		_, err = m.Fresh(t.Context(), s)
+		if err == nil {
+			break
+		}
+		if !isUnavailable(err) || time.Since(begin) > 5*time.Second {
+			t.Fatalf("after %v: %v", time.Since(begin), err)
+		}
+	}
+	c.wantCalls(2)
+}
+
+// TestStoreFull: a server without free memory takes nothing new, and sessions end all the same.
+func TestStoreFull(t *testing.T) {
+	t.Parallel()
+	server := sessiontest.Redis(t)
+	c := newCluster(t, replicas(t, server), 1)
+	m := c.managers[0]
+	s, idle := c.login(), c.login()
+	client := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer client.Close()
+	must(t, client.ConfigSet(t.Context(), "maxmemory", "1mb").Err())
+	if err := m.Consume(t.Context(), "state", time.Minute); !isUnavailable(err) {
+		t.Fatalf("error %v: the server still has memory", err)
+	}
+	must(t, m.End(t.Context(), s, session.ReasonLogout))
+	must(t, m.End(t.Context(), s, session.ReasonLogout))
+	_, err := m.Open(t.Context(), s.Ticket())
+	wantError(t, err, session.ErrEnded)
+	c.advance(31 * time.Minute)
+	must(t, m.Sweep(t.Context()))
+	_, err = m.Open(t.Context(), idle.Ticket())
+	wantError(t, err, session.ErrIdle)
+}
+
+// TestMalformedInStore: whatever somebody has made of one session's keys, the sweep ends that session and the others.
+func TestMalformedInStore(t *testing.T) {
+	server := sessiontest.Redis(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer client.Close()
+	for name, spoil := range map[string]func(id string) error{
+		"version":     func(id string) error { return client.HSet(t.Context(), "cloakroom:rec:{"+id+"}", "v", "x").Err() },
+		"description": func(id string) error { return client.HSet(t.Context(), "cloakroom:rec:{"+id+"}", "m", "{").Err() },
+		"activity":    func(id string) error { return client.Set(t.Context(), "cloakroom:act:{"+id+"}", "x", time.Hour).Err() },
+	} {
+		c := newCluster(t, replicas(t, server), 1)
+		m := c.managers[0]
+		s := c.login()
+		c.advance(time.Second)
+		later := c.login()
+		must(t, spoil(string(s.ID)))
+		if _, err := m.Open(t.Context(), s.Ticket()); isUnavailable(err) {
+			t.Errorf("%s: %v for as long as the record is kept", name, err)
+		}
+		c.advance(31 * time.Minute)
+		must(t, m.Sweep(t.Context()))
+		for _, s := range []*session.Session{s, later} {
+			if _, _, err := c.store.Load(t.Context(), s.ID); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("%s: still there: %v", name, err)
+			}
 		}
 	}
 }

@@ -63,6 +63,30 @@ func TestUncertainAfterExpiry(t *testing.T) {
 	c.wantCalls(1)
 }
 
+// panickingOP panics when it is asked to revoke a token.
+type panickingOP struct{ *testOP }
+
+func (panickingOP) Revoke(context.Context, string, session.Tokens) error { panic("revoke") }
+
+// TestPanicInRefresher: what an OP sends can cost one session, not the process. The refresh token may have been sent.
+func TestPanicInRefresher(t *testing.T) {
+	c := newCluster(t, func() session.Store { return memstore.New() }, 1)
+	opts := c.options()
+	opts.Refresher = panickingOP{c.op}
+	m := session.NewManager(c.store, c.ring, opts)
+	c.managers = append(c.managers, m)
+	s := c.login()
+	c.op.answer = func(context.Context, *session.Session, *session.Refreshed) (*session.Refreshed, error) {
+		panic("refresh")
+	}
+	c.advance(tokenLife)
+	_, err := m.Fresh(t.Context(), s)
+	wantError(t, err, session.ErrEnded)
+	c.close()
+	c.wantCalls(1)
+	c.wantEvents("login", "refresh_failed", "ended refresh_uncertain", "revoke_failed")
+}
+
 // TestTemporaryFailure is RFR-28: the session stays, the old token serves until it expires, then the answer is "later";
 // the OP is not hammered by any replica, and when it recovers so does the session.
 func TestTemporaryFailure(t *testing.T) {

@@ -45,6 +45,20 @@ func TestOneRefresh(t *testing.T) {
 	})
 }
 
+// TestNotBeforeExpiry: refresh_before 0 is what it says.
+func TestNotBeforeExpiry(t *testing.T) {
+	c := newCluster(t, func() session.Store { return memstore.New() }, 1)
+	options := c.options()
+	options.RefreshBefore = 0
+	m := session.NewManager(c.store, c.ring, options)
+	s := c.login()
+	c.advance(tokenLife - time.Second)
+	_, err := m.Fresh(t.Context(), s)
+	must(t, err)
+	c.close()
+	c.wantCalls(0)
+}
+
 // TestNobodyWaitsWhileTheTokenIsGood is RFR-27: due ahead of expiry, requests go on with the old token.
 func TestNobodyWaitsWhileTheTokenIsGood(t *testing.T) {
 	c := newCluster(t, func() session.Store { return memstore.New() }, 1)

@@ -7,10 +7,11 @@ func (m *Manager) revoke(ctx context.Context, s *Session, tokens Tokens) {
 	m.detach(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 		defer cancel()
-		if err := m.opts.Refresher.Revoke(ctx, s.Provider, tokens); err != nil {
-			m.emit(Event{Kind: EventRevokeFailed, Err: err}, s)
+		err := m.guard(ctx, s, func() error { return m.opts.Refresher.Revoke(ctx, s.Provider, tokens) })
+		if err != nil {
+			m.emit(ctx, Event{Kind: EventRevokeFailed, Err: err}, s)
 			return
 		}
-		m.emit(Event{Kind: EventRevoked}, s)
+		m.emit(ctx, Event{Kind: EventRevoked}, s)
 	})
 }

@@ -111,8 +111,9 @@ func (k ringKey) cipher(ticket Ticket) cipher.AEAD {
 	return aead
 }
 
-// associated binds what is sealed to its place: another session's record, or this session's older one, does not open
-// here.
+// associated binds what is sealed to its place: what was sealed for another session, or as another version of this one,
+// does not open here. A whole record put back as it once was does open, as after a failover that lost a write; its
+// refresh token is then the used one, and the OP says so (RFR-31).
 func associated(id ID, version uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte(id), version)
 }

@@ -7,8 +7,7 @@ import (
 	"github.com/cloakroom/cloakroom/session/secret"
 )
 
-// ID names a session in the store, in indexes and, shortened, in logs: the base64url SHA-256 of its ticket. It opens
-// nothing: whoever holds it cannot compute the ticket (CK-08).
+// ID names a session in the store, in indexes and in logs: the base64url SHA-256 of its ticket. It opens nothing: whoever holds it cannot compute the ticket (CK-08).
 type ID string
 
 // Session is a signed-in browser as the rest of the program sees it: read-only, complete, and as of one moment. What

@@ -138,7 +138,7 @@ type Store interface {
 	Delete(ctx context.Context, id ID, reason Reason) (Record, error)
 
 	// Acquire takes the lease of a session for owner, for ttl, unless another owner has it or it rests. An owner is
-	// a random text, used for one piece of work.
+	// the random name of a replica, which works on a session once at a time.
 	Acquire(ctx context.Context, id ID, owner string, ttl time.Duration) (Hold, error)
 
 	// Renew extends the lease to ttl from now. ErrNotFound: owner does not have it (any more).

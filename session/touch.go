@@ -27,6 +27,16 @@ func (m *Manager) Touch(ctx context.Context, s *Session) (*Session, error) {
 	return s.seen(last, m.opts.IdleTimeout), nil
 }
 
+// Extend is Touch for a user who asks for more time: it is written at once, and the deadline is the full idle timeout
+// away. The error is ErrStoreUnavailable.
+func (m *Manager) Extend(ctx context.Context, s *Session) (*Session, error) {
+	now := m.now().Truncate(time.Millisecond)
+	if err := m.store.Touch(ctx, s.ID, now, m.opts.IdleTimeout+Grace); err != nil {
+		return nil, unavailable(err)
+	}
+	return s.seen(now, m.opts.IdleTimeout), nil
+}
+
 // touches remembers what this replica has written lately, so that requests which read a session at the same time do not
 // all write.
 type touches struct {

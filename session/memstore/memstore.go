@@ -164,13 +164,13 @@ func (s *Store) Delete(_ context.Context, id session.ID, reason session.Reason) 
 	if _, dead := get(s.dead, id); !dead {
 		put(s.dead, id, reason, session.TombstoneLife)
 	}
-	delete(s.records, id)
 	delete(s.seen, id)
 	delete(s.due, id)
 	s.notices.Tell(id)
 	if !ok {
 		return session.Record{}, session.ErrNotFound
 	}
+	delete(s.records, id)
 	s.unindex(rec)
 	return rec, nil
 }

@@ -129,6 +129,7 @@ func tlsConfig(config *tls.Config, opts Options) (*tls.Config, error) {
 		}
 		return nil, nil
 	}
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(0) // a pool that fills again shakes hands once
 	if opts.CAFile != "" {
 		pem, err := os.ReadFile(opts.CAFile)
 		if err != nil {

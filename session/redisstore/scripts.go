@@ -2,8 +2,8 @@ package redisstore
 
 import "github.com/redis/go-redis/v9"
 
-// Each script may run twice without harm, when the answer to the first run is lost (RED-01), except that the second
-// deleteScript finds nothing.
+// Each script may run twice without harm, when the answer to the first run is lost (RED-01). Of deleteScript the second
+// run finds nothing, so that nobody gets the record.
 var (
 	// KEYS: rec, act. ARGV: version, sealed, meta, ms to keep them, time of activity, ms to keep it.
 	createScript = redis.NewScript(`
@@ -39,11 +39,12 @@ redis.call('HSET', KEYS[1], 'v', ARGV[2], 's', ARGV[3])
 redis.call('PUBLISH', ARGV[4], ARGV[5])
 return 1`)
 
-	// KEYS: rec, act, dead. ARGV: reason, ms to keep it, channel, id. Returns version, sealed and meta.
+	// KEYS: rec, act, dead. ARGV: reason, ms to keep it, channel, id. Returns version, sealed and meta. DEL comes first:
+	// a server without free memory refuses a script that begins with SET, and sessions must end there too.
 	deleteScript = redis.NewScript(`
 local old = redis.call('HMGET', KEYS[1], 'v', 's', 'm')
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2], 'NX')
 redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2], 'NX')
 redis.call('PUBLISH', ARGV[3], ARGV[4])
 return old`)
 

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,6 +59,8 @@ func (s *Store) Create(ctx context.Context, rec session.Record, terms session.Te
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, budget) // for both steps
+	defer cancel()
 	err = try(ctx, func(ctx context.Context) error {
 		for _, index := range rec.Indexes() {
 			keys := []string{s.indexKey(index)}
@@ -108,15 +109,10 @@ func (s *Store) Load(ctx context.Context, id session.ID) (rec session.Record, se
 	if fields.Val()[0] == nil {
 		return session.Record{}, time.Time{}, &session.Gone{Reason: session.Reason(dead.Val())}
 	}
-	if rec, err = decode(id, fields.Val()); err != nil {
-		return session.Record{}, time.Time{}, err
+	if at, err := strconv.ParseInt(activity.Val(), 10, 64); err == nil {
+		seen = time.UnixMilli(at).UTC()
 	}
-	if activity.Err() == nil {
-		if seen, err = parseMilliseconds(activity.Val()); err != nil {
-			return session.Record{}, time.Time{}, err
-		}
-	}
-	return rec, seen, nil
+	return decode(id, fields.Val()), seen, nil
 }
 
 // Update implements [session.Store].
@@ -152,18 +148,20 @@ func (s *Store) Touch(ctx context.Context, id session.ID, at time.Time, keep tim
 func (s *Store) Delete(ctx context.Context, id session.ID, reason session.Reason) (session.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	fields, err := deleteScript.Run(ctx, s.client,
-		[]string{s.key("rec", id), s.key("act", id), s.key("dead", id)},
-		string(reason), session.TombstoneLife.Milliseconds(), s.channel(), string(id)).Slice()
+	var fields []any
+	err := try(ctx, func(ctx context.Context) (err error) {
+		fields, err = deleteScript.Run(ctx, s.client,
+			[]string{s.key("rec", id), s.key("act", id), s.key("dead", id)},
+			string(reason), session.TombstoneLife.Milliseconds(), s.channel(), string(id)).Slice()
+		return err
+	})
 	if err != nil {
 		return session.Record{}, err
 	}
 	found := len(fields) == 3 && fields[0] != nil
 	var rec session.Record
 	if found {
-		if rec, err = decode(id, fields); err != nil {
-			return session.Record{}, err
-		}
+		rec = decode(id, fields)
 	}
 	// The session is gone by now. These entries are hints; one that stays behind is removed by the sweep or runs out.
 	_, _ = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -270,33 +268,21 @@ func sessionIDs(members []string, err error) ([]session.ID, error) {
 	return ids, err
 }
 
-// decode makes a record of the fields v, s and m of its hash.
-func decode(id session.ID, fields []any) (session.Record, error) {
+// decode makes a record of the fields v, s and m of its hash. What is malformed there is left empty: without its version
+// a record does not open, and without its times the sweep ends it. An error instead would stop the sweep.
+func decode(id session.ID, fields []any) session.Record {
 	text := make([]string, len(fields))
 	for i, field := range fields {
 		text[i], _ = field.(string)
 	}
-	version, err := strconv.ParseUint(text[0], 10, 64)
-	if err != nil {
-		return session.Record{}, fmt.Errorf("redis: the version of record %s is no number", id)
-	}
+	version, _ := strconv.ParseUint(text[0], 10, 64)
 	var m meta
-	if err := json.Unmarshal([]byte(text[2]), &m); err != nil {
-		return session.Record{}, fmt.Errorf("redis: the description of record %s is malformed: %w", id, err)
-	}
+	_ = json.Unmarshal([]byte(text[2]), &m)
 	return session.Record{
 		ID: id, Version: version, Sealed: []byte(text[1]),
 		Provider: m.Provider, Issuer: m.Issuer, Subject: m.Subject, SID: m.SID, UserAgent: m.UserAgent,
 		CreatedAt: time.UnixMilli(m.CreatedAt).UTC(), ExpiresAt: time.UnixMilli(m.ExpiresAt).UTC(),
-	}, nil
-}
-
-func parseMilliseconds(text string) (time.Time, error) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return time.Time{}, errors.New("redis: a time of activity is no number")
 	}
-	return time.UnixMilli(n).UTC(), nil
 }
 
 func ignoreNil(err error) error {

@@ -3,6 +3,7 @@
 package redisstore_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,13 +31,6 @@ func open(t *testing.T, url string, opts redisstore.Options) *redisstore.Store {
 	return store
 }
 
-func TestStore(t *testing.T) {
-	server := sessiontest.Redis(t)
-	sessiontest.Run(t, func(t *testing.T) session.Store {
-		return open(t, server.URL, redisstore.Options{Prefix: t.Name() + ":"})
-	})
-}
-
 // aclRule is the rule of session/README.md.
 func aclRule(t *testing.T) string {
 	t.Helper()
@@ -53,24 +47,45 @@ func aclRule(t *testing.T) string {
 	return ""
 }
 
-// TestTLSAndACL is SES-10: the whole contract over TLS with a client certificate, as a user who may do what the rule in
-// the README allows, and no more.
-func TestTLSAndACL(t *testing.T) {
-	certs := sessiontest.NewCerts(t)
-	dir := t.TempDir()
-	acl, password := filepath.Join(dir, "users.acl"), filepath.Join(dir, "password")
-	write(t, acl, strings.Replace(aclRule(t), ">PASSWORD", ">first", 1)+"\nuser default on >admin ~* &* +@all\n")
-	write(t, password, "first\n")
-	server := sessiontest.RedisTLS(t, certs, "--aclfile", acl)
-	opts := redisstore.Options{
-		Username: "cloakroom", PasswordFile: password,
-		CAFile: certs.CA, CertFile: certs.ClientCert, KeyFile: certs.ClientKey,
-	}
+// aclFile gives the user of the README's rule the password "first".
+func aclFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "users.acl")
+	write(t, file, strings.Replace(aclRule(t), ">PASSWORD", ">first", 1)+"\nuser default on >admin ~* &* +@all\n")
+	return file
+}
+
+// TestStore is the whole contract, as a user who may do what the rule in the README allows, and no more (SES-10).
+func TestStore(t *testing.T) {
+	server := sessiontest.Redis(t, "--aclfile", aclFile(t))
+	opts := redisstore.Options{Username: "cloakroom", Password: secret.New("first")}
 	sessiontest.Run(t, func(t *testing.T) session.Store {
 		opts := opts
 		opts.Prefix = "cloakroom:" + t.Name() + ":"
 		return open(t, server.URL, opts)
 	})
+	opts.Prefix = "elsewhere:"
+	if err := open(t, server.URL, opts).Consume(t.Context(), "x", time.Minute); err == nil {
+		t.Error("a key outside of the prefix is allowed")
+	}
+}
+
+// TestTLS is SES-10 on the wire: both sides show a certificate, and the user a password.
+func TestTLS(t *testing.T) {
+	certs := sessiontest.NewCerts(t)
+	dir := t.TempDir()
+	password := filepath.Join(dir, "password")
+	write(t, password, "first\n")
+	server := sessiontest.RedisTLS(t, certs, "--aclfile", aclFile(t))
+	opts := redisstore.Options{
+		Username: "cloakroom", PasswordFile: password,
+		CAFile: certs.CA, CertFile: certs.ClientCert, KeyFile: certs.ClientKey,
+	}
+	store := open(t, server.URL, opts)
+	ping(t, store)
+	if err := store.Consume(t.Context(), "x", time.Minute); err != nil {
+		t.Errorf("Consume: %v", err)
+	}
 
 	refused := func(name string, opts redisstore.Options) {
 		t.Helper()
@@ -94,12 +109,6 @@ func TestTLSAndACL(t *testing.T) {
 	other = opts
 	other.PasswordFile, other.Password = "", secret.New("marker-wrong")
 	refused("a wrong password that is not in a file", other)
-
-	outside := opts
-	outside.Prefix = "elsewhere:"
-	if err := open(t, server.URL, outside).Consume(t.Context(), "x", time.Minute); err == nil {
-		t.Error("a key outside of the prefix is allowed")
-	}
 }
 
 // TestPasswordFileIsReadAgain: a password can be changed without a restart.
@@ -142,6 +151,27 @@ func TestServerComesBack(t *testing.T) {
 	case <-changed:
 	case <-time.After(10 * time.Second):
 		t.Error("the watcher was not told that it may have missed something")
+	}
+}
+
+// TestDeleteIsRepeated: one attempt without an answer does not cost the logout.
+func TestDeleteIsRepeated(t *testing.T) {
+	t.Parallel()
+	server := sessiontest.Redis(t)
+	store := open(t, server.URL, redisstore.Options{})
+	rec := session.Record{ID: "id", Version: 1, Sealed: []byte("x"), Issuer: "i", Subject: "s"}
+	terms := session.Terms{Keep: time.Hour, KeepActivity: time.Hour, Due: time.Now()}
+	if err := store.Create(t.Context(), rec, terms); err != nil {
+		t.Fatal(err)
+	}
+	server.Pause()
+	defer time.AfterFunc(650*time.Millisecond, server.Resume).Stop()
+	if _, err := store.Delete(t.Context(), rec.ID, session.ReasonLogout); err != nil {
+		t.Error(err)
+	}
+	_, _, err := store.Load(t.Context(), rec.ID)
+	if gone, ok := errors.AsType[*session.Gone](err); !ok || gone.Reason != session.ReasonLogout {
+		t.Errorf("the session is still there: %v", err)
 	}
 }
 
