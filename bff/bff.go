@@ -129,13 +129,10 @@ func (h *Handler) Open(r *http.Request) (*session.Session, error) {
 // Forget deletes the session cookie, when err says that its session is over for good. The cookie stays when the store
 // could not be asked, and when a newer login has replaced the session: its cookie may be in the browser by now.
 func (h *Handler) Forget(w http.ResponseWriter, err error) {
-	if dead(err) && !errors.Is(err, session.ErrReplaced) {
+	why, over := session.Anonymous(err)
+	if over && why != "none" && !errors.Is(err, session.ErrReplaced) {
 		h.cookies.clear(w, h.cookies.session)
 	}
-}
-
-func dead(err error) bool {
-	return errors.Is(err, session.ErrIdle) || errors.Is(err, session.ErrExpired) || errors.Is(err, session.ErrEnded)
 }
 
 // OwnCookie reports whether a cookie name belongs to the gateway; such cookies never go to or come from an upstream.

@@ -46,7 +46,7 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) error {
 		case mode != "" && mode != "navigate":
 			return problem.New(problem.BadRequest,
 				"login is a navigation; to fetch the authorization URL send Accept: application/json and X-CSRF: 1")
-		case fromElsewhere(r):
+		case FromElsewhere(r):
 			return WritePage(w, Page{
 				Status: http.StatusOK,
 				Title:  "Sign in?",
@@ -136,9 +136,9 @@ func allowed(query map[string]string, loginParams []string) map[string]string {
 	return kept
 }
 
-// fromElsewhere reports whether another site started the navigation. A browser too old to say so (before 2023) passes:
+// FromElsewhere reports whether another site started the navigation. A browser too old to say so (before 2023) passes:
 // the flow it starts is bound to it by its cookie all the same.
-func fromElsewhere(r *http.Request) bool {
+func FromElsewhere(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	return site == "cross-site" || site == "same-site"
 }

@@ -54,15 +54,19 @@ func (h *Handler) PostLogout(w http.ResponseWriter, r *http.Request) error {
 
 // Logout is the navigation that signs out: the logout_url of a session, or what PostLogout sent the page to. With a
 // session it needs the sid that only this browser's pages know; a wrong one ends nothing (RPL-08). Without a session it
-// goes on to the OP only for our own pages, so that another site cannot sign people out there.
+// goes on to the OP only for our own pages, so that another site cannot sign people out there. A fetch is refused: a script
+// could read the address at the OP, with the ID token in it, off a response that the OP lets it see (BFF-03).
 func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) error {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
+		return problem.New(problem.BadRequest, "this address is for a navigation; to sign out by fetch use POST")
+	}
 	returnURL, err := h.logoutReturnURL(r)
 	if err != nil {
 		return err
 	}
 	sid := r.URL.Query().Get("sid")
 	s, err := h.Open(r)
-	if _, gone := anonymousReason(err); gone {
+	if _, gone := session.Anonymous(err); gone {
 		h.Forget(w, err)
 		return h.logoutWithoutSession(w, r, sid, returnURL)
 	} else if err != nil {
@@ -88,7 +92,7 @@ func (h *Handler) logoutWithoutSession(w http.ResponseWriter, r *http.Request, s
 	if r.Header.Get("Sec-Fetch-Site") == "same-origin" {
 		return h.goToProvider(w, logout{State: rand.Text(), Provider: h.Providers[0].Name, ReturnURL: returnURL}, secret.String{})
 	}
-	if fromElsewhere(r) {
+	if FromElsewhere(r) {
 		// A strict cookie stays away on the way from another site, so there may be a session after all: nothing is said,
 		// and nothing followed. A return URL could be this very address, to which our page would go on as our own.
 		return h.showFlash(w, "landing", flash{Title: "One moment", Next: h.PostLogoutReturnURL}, false)
@@ -135,7 +139,7 @@ func (h *Handler) LogoutCallback(w http.ResponseWriter, r *http.Request) error {
 // twice is no error (RPL-09).
 func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) (*session.Session, error) {
 	s, err := h.Open(r)
-	if _, gone := anonymousReason(err); gone {
+	if _, gone := session.Anonymous(err); gone {
 		h.Forget(w, err)
 		return nil, nil
 	} else if err != nil {

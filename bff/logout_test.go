@@ -119,6 +119,19 @@ func TestLogoutBySid(t *testing.T) {
 	}
 }
 
+// BFF-03: a script that fetches the address, rather than going there, gets nothing of it and ends nothing.
+func TestLogoutIsANavigation(t *testing.T) {
+	b := newApp(t).browser()
+	b.login()
+	for _, mode := range []string{"cors", "no-cors", "same-origin"} {
+		res := b.get(b.session().LogoutURL, "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: "+mode)
+		if res.StatusCode != http.StatusBadRequest || res.Header.Get("Location") != "" || !b.session().Authenticated {
+			t.Errorf("%s: %s, Location %q", mode, res.Status, res.Header.Get("Location"))
+		}
+	}
+	b.wantAtOP(b.get(b.session().LogoutURL, "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate"), true)
+}
+
 // RPL-10: the refresh token goes back to the OP.
 func TestLogoutRevokes(t *testing.T) {
 	a := newApp(t)

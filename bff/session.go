@@ -2,7 +2,6 @@ package bff
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -37,14 +36,14 @@ func (h *Handler) Session(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) Extend(w http.ResponseWriter, r *http.Request) error {
 	s, err := h.Open(r)
 	if err == nil {
-		s, err = h.Sessions.Touch(r.Context(), s)
+		s, err = h.Sessions.Extend(r.Context(), s)
 	}
 	return h.answerSession(w, s, err)
 }
 
 func (h *Handler) answerSession(w http.ResponseWriter, s *session.Session, err error) error {
 	if err != nil {
-		reason, known := anonymousReason(err)
+		reason, known := session.Anonymous(err)
 		if !known {
 			return err
 		}
@@ -63,21 +62,6 @@ func (h *Handler) answerSession(w http.ResponseWriter, s *session.Session, err e
 		ExpiresIn:     &in,
 		LogoutURL:     h.logoutURL(s),
 	})
-}
-
-// anonymousReason tells why nobody is signed in; false when that is not known, as with a store that does not answer.
-func anonymousReason(err error) (string, bool) {
-	switch {
-	case errors.Is(err, session.ErrNone):
-		return "none", true
-	case errors.Is(err, session.ErrIdle):
-		return "idle", true
-	case errors.Is(err, session.ErrExpired):
-		return "expired", true
-	case errors.Is(err, session.ErrEnded):
-		return "ended", true
-	}
-	return "", false
 }
 
 // visibleClaims are the allow-listed claims (BFF-19).

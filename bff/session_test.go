@@ -83,6 +83,18 @@ func TestSessionPollsDoNotSlide(t *testing.T) {
 	}
 }
 
+// Somebody who asks for more time gets it at once, also in the seconds in which ordinary activity is not written.
+func TestExtendCountsAtOnce(t *testing.T) {
+	a := newApp(t)
+	b := a.browser()
+	b.login()
+	a.advance(4 * time.Second)
+	b.do(http.MethodPost, "/bff/session/extend")
+	if in := *b.session().IdleExpiresIn; in < 30*60-2 {
+		t.Errorf("idle_expires_in = %d after extending", in)
+	}
+}
+
 // SES-01, pains.md 4: the reason is told apart, and the dead cookie goes.
 func TestSessionReasons(t *testing.T) {
 	for reason, finish := range map[string]func(a *app, b *browser){

@@ -137,13 +137,13 @@ func (op *OP) proceed(w http.ResponseWriter, r *http.Request, a *authorization) 
 	case op.mustSignIn(a) && silent:
 		return op.redirectError(w, r, a, refuse("login_required", "nobody is signed in"))
 	case op.mustSignIn(a):
-		op.pages.SignIn(w, r, op.interaction(w, r, signInStep, a))
+		op.pages.SignIn(w, r, op.interaction(w, signInStep, a))
 	case op.mustSelect(a):
-		op.pages.SelectAccount(w, r, op.interaction(w, r, selectAccountStep, a))
+		op.pages.SelectAccount(w, r, op.interaction(w, selectAccountStep, a))
 	case op.mustConsent(a) && silent:
 		return op.redirectError(w, r, a, refuse("consent_required", "the user has not consented"))
 	case op.mustConsent(a):
-		op.pages.Consent(w, r, op.interaction(w, r, consentStep, a))
+		op.pages.Consent(w, r, op.interaction(w, consentStep, a))
 	default:
 		return op.redirectCode(w, r, a)
 	}

@@ -50,16 +50,16 @@ const (
 // An interaction is a page that was shown and whose form has not come back.
 type interaction struct {
 	step          step
-	browser       string // value of the cookie of the browser that it was shown to
+	browser       string // value of the cookie of its own that the browser got with it
 	expires       time.Time
 	authorization *authorization // nil at logoutStep
 	logout        *logout        // else nil
 }
 
 // interaction remembers that the browser is being asked about a, and describes the question for a page.
-func (op *OP) interaction(w http.ResponseWriter, r *http.Request, s step, a *authorization) Interaction {
+func (op *OP) interaction(w http.ResponseWriter, s step, a *authorization) Interaction {
 	i := Interaction{
-		Action:       op.ask(w, r, &interaction{step: s, authorization: a}),
+		Action:       op.ask(w, &interaction{step: s, authorization: a}),
 		Client:       a.client.public(),
 		Scopes:       a.scopes,
 		Users:        op.allUsers(),
@@ -72,38 +72,38 @@ func (op *OP) interaction(w http.ResponseWriter, r *http.Request, s step, a *aut
 	return i
 }
 
-// ask binds a question to the browser by a cookie of its own, which also exists before anybody signed in, and returns
-// the URL that takes the answer.
-func (op *OP) ask(w http.ResponseWriter, r *http.Request, i *interaction) string {
-	i.browser = op.cookie(r, "browser")
-	if i.browser == "" {
-		i.browser = rand.Text()
-		op.setCookie(w, "browser", i.browser)
-	}
-	i.expires = op.now().Add(interactionLifetime)
+// ask binds a question to the browser by a cookie, and returns the URL that takes the answer. Each question has a cookie
+// of its own: tabs that come at the same moment know nothing of each other's.
+func (op *OP) ask(w http.ResponseWriter, i *interaction) string {
 	id := rand.Text()
+	i.browser = rand.Text()
+	op.setCookie(w, interactionCookie(id), i.browser)
+	i.expires = op.now().Add(interactionLifetime)
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	op.interactions[id] = i
 	return op.EndpointURL(InteractionEndpoint + Endpoint("/"+id))
 }
 
+func interactionCookie(id string) string { return "interaction-" + id }
+
 // take returns the question that a form answers, once.
-func (op *OP) take(r *http.Request) (*interaction, bool) {
+func (op *OP) take(w http.ResponseWriter, r *http.Request) (*interaction, bool) {
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	id := r.PathValue("id")
 	i, ok := op.interactions[id]
-	if !ok || i.browser != op.cookie(r, "browser") || op.now().After(i.expires) {
+	if !ok || i.browser != op.cookie(r, interactionCookie(id)) || op.now().After(i.expires) {
 		return nil, false
 	}
 	delete(op.interactions, id)
+	op.clearCookie(w, interactionCookie(id))
 	return i, true
 }
 
 // interact receives the forms of all pages.
 func (op *OP) interact(w http.ResponseWriter, r *http.Request) error {
-	i, ok := op.take(r)
+	i, ok := op.take(w, r)
 	if !ok {
 		return refuse("invalid_request", "this form is no longer valid; go back to the application and start again")
 	}

@@ -25,7 +25,7 @@ func (op *OP) endSession(w http.ResponseWriter, r *http.Request) error {
 		return op.signOut(w, r, l)
 	}
 	i := Interaction{
-		Action:       op.ask(w, r, &interaction{step: logoutStep, logout: l}),
+		Action:       op.ask(w, &interaction{step: logoutStep, logout: l}),
 		Client:       l.client.public(),
 		ReturnOrigin: originOf(l.redirect),
 	}

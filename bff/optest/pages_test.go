@@ -107,6 +107,23 @@ func TestSelectAccount(t *testing.T) {
 	}
 }
 
+// Tabs that come at the same moment, none with a cookie yet, can all be answered.
+func TestFormsOfTwoTabs(t *testing.T) {
+	p := newParty(t, withPages())
+	jar := p.browser.Jar
+	var pages []answer
+	for range 2 {
+		p.browser.Jar = nil
+		page := p.authorize()
+		jar.SetCookies(page.Request.URL, page.Cookies())
+		pages = append(pages, page)
+	}
+	p.browser.Jar = jar
+	for _, page := range pages {
+		p.showsPage(p.press(page, "Sign in as Alice"), "Allow access")
+	}
+}
+
 // A form works once, in the browser that it was shown to, for ten minutes.
 func TestForms(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)

@@ -78,10 +78,15 @@ func (op *OP) cookie(r *http.Request, name string) string {
 
 // setCookie sets a cookie that lasts as long as the browser. Lax lets it come along when a client sends the browser
 // here.
-func (op *OP) setCookie(w http.ResponseWriter, name, value string) {
+func (op *OP) setCookie(w http.ResponseWriter, name, value string) { op.writeCookie(w, name, value, 0) }
+
+func (op *OP) clearCookie(w http.ResponseWriter, name string) { op.writeCookie(w, name, "", -1) }
+
+func (op *OP) writeCookie(w http.ResponseWriter, name, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
 		Name:     op.cookieName(name),
 		Value:    value,
+		MaxAge:   maxAge,
 		Path:     op.prefix + "/",
 		HttpOnly: true,
 		Secure:   strings.HasPrefix(op.origin, "https:"),
