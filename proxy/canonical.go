@@ -34,6 +34,9 @@ func Canonical(r *http.Request) error {
 	return nil
 }
 
+// IsCanonical reports whether a decoded path, of a configuration, is one that requests can have.
+func IsCanonical(path string) bool { return whyRefused((&url.URL{Path: path}).EscapedPath()) == "" }
+
 // whyRefused returns what is wrong with an encoded path, or "".
 func whyRefused(raw string) string {
 	if raw == "" || raw[0] != '/' {

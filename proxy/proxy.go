@@ -129,16 +129,10 @@ func (p *Proxy) add(rt *Route) {
 //
 // When the answer has begun, a failure ends in a panic with [http.ErrAbortHandler].
 func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, rt *Route, who *session.Session) error {
+	if err := p.Admit(r, rt); err != nil {
+		return err
+	}
 	t := p.targets[rt]
-	if t == nil {
-		return problem.Wrap(problem.Internal, errors.New("proxy: the route is not one of Options.Routes"))
-	}
-	if !slices.Contains(t.methods, r.Method) {
-		return &problem.Error{Code: problem.MethodNotAllowed, Allow: t.methods}
-	}
-	if t.static == nil && t.hasToken() && !t.Documents && isCode(r.Header.Get("Sec-Fetch-Dest")) {
-		return problem.New(problem.Forbidden, "this answers with data only, not with scripts, styles or frames")
-	}
 	if t.Token == TokenUser && who == nil {
 		return &problem.Error{Code: problem.Unauthenticated}
 	}
@@ -146,6 +140,21 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, rt *Route, who *se
 		return t.static.serve(w, r, rt, who)
 	}
 	return p.forward(w, r, t, who)
+}
+
+// Admit refuses what no session changes: a method that the route does not have, and an API answer asked for as code
+// (PX-30). Serve does so too; a caller that reads a session first asks before it does. The errors are those of Serve.
+func (p *Proxy) Admit(r *http.Request, rt *Route) error {
+	t := p.targets[rt]
+	switch {
+	case t == nil:
+		return problem.Wrap(problem.Internal, errors.New("proxy: the route is not one of Options.Routes"))
+	case !slices.Contains(t.methods, r.Method):
+		return &problem.Error{Code: problem.MethodNotAllowed, Allow: t.methods}
+	case t.static == nil && t.hasToken() && !t.Documents && isCode(r.Header.Get("Sec-Fetch-Dest")):
+		return problem.New(problem.Forbidden, "this answers with data only, not with scripts, styles or frames")
+	}
+	return nil
 }
 
 // isCode reports whether a browser would run or embed what it asks for (PX-30). A document is not in the list: a

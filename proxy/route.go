@@ -74,7 +74,7 @@ func (rt *Route) validateTarget() error {
 		return errors.New("the upstream must be scheme, host and path only")
 	case u.Path != "" && whyRefused(u.EscapedPath()) != "":
 		return fmt.Errorf("the path of the upstream: %s", whyRefused(u.EscapedPath()))
-	case u.Scheme == "http" && rt.hasToken() && !rt.AllowPlaintext && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && rt.hasToken() && !rt.AllowPlaintext && !IsLoopback(u.Hostname()):
 		return errors.New("access tokens do not go over plain http to another host: use https or allow_plaintext")
 	}
 	return nil
@@ -124,10 +124,11 @@ func (rt *Route) validateName(name string) error {
 	return nil
 }
 
-// isLoopback reports whether the host name can only mean this machine.
-func isLoopback(host string) bool {
+// IsLoopback reports whether a host name or address can only mean this machine (RFC 6761 §6.3 for localhost).
+func IsLoopback(host string) bool {
+	host = strings.ToLower(host)
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.IsLoopback()
+		return addr.Unmap().IsLoopback()
 	}
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -85,5 +87,25 @@ func TestTransportLeavesCompression(t *testing.T) {
 	got := readEcho(t, g.raw(t, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 	if v, ok := got.Header["Accept-Encoding"]; ok {
 		t.Errorf("Accept-Encoding: %q", v)
+	}
+}
+
+// TestTransportLimits is PX-18 and PX-34: no old TLS, and no header of any length.
+func TestTransportLimits(t *testing.T) {
+	old := httptest.NewUnstartedServer(http.NotFoundHandler())
+	old.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	old.Config.ErrorLog = discardLog
+	old.StartTLS()
+	t.Cleanup(old.Close)
+	transport := newTestTransport(t)
+	transport.TLSClientConfig.RootCAs = old.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	g := newGatewayWith(t, alice, Options{Transport: transport},
+		&Route{Path: "/old", Upstream: mustParse(t, old.URL), Token: TokenUser},
+		&Route{
+			Path: "/long", Token: TokenUser,
+			Upstream: newRawUpstream(t, "HTTP/1.1 200 OK\r\nX-Long: "+strings.Repeat("x", 300<<10)+"\r\n\r\n"),
+		})
+	for _, path := range []string{"/old", "/long"} {
+		g.wantProblem(t, g.get(t, path), problem.UpstreamUnavailable)
 	}
 }

@@ -52,12 +52,19 @@ func Run(ctx context.Context, o Options) error {
 		}
 		orders := newOrdersAPI(&verifier{issuer: issuer, audience: ordersAudience, keys: keys, now: time.Now})
 		group.Go(func() error { return serve(ctx, l.api, apiHandler(orders, first, second)) })
+		var gateways []*gateway.Gateway
 		for _, app := range []*application{first, second} {
 			g, err := gateway.New(app.config(issuer, l.api.Addr()), gateway.Options{Logger: log, Listener: app.listener})
 			if err != nil {
 				return err
 			}
 			group.Go(func() error { return g.Run(ctx) })
+			gateways = append(gateways, g)
+		}
+		for _, g := range gateways {
+			if err := g.WaitReady(ctx); err != nil {
+				return err
+			}
 		}
 		_, err = fmt.Fprintf(o.Out, "open %s\nsign in as alice or bob, there is no password\nstop with Ctrl-C\n", first.url)
 		return err

@@ -241,9 +241,13 @@ func TestDemo(t *testing.T) {
 		t.Errorf("not signed in to the second application: %v", session)
 	}
 
-	_, goodbye := b.fetch("POST", first+"/bff/logout", "")
+	_, goodbye := b.fetch("POST", first+"/bff/logout?returnUrl="+url.QueryEscape("/?signed-out"), "") // as bff.js does
 	target, _ := goodbye["redirect_to"].(string)
-	b.navigate(first+target).mustShow(t, "localhost", "<title>Cloakroom demo</title>")
+	signedOut := b.navigate(first + target)
+	signedOut.mustShow(t, "localhost", "<title>Cloakroom demo</title>")
+	if signedOut.url.RawQuery != "signed-out" {
+		t.Errorf("the logout ended at %s", signedOut.url)
+	}
 	if _, session := b.fetch("GET", first+"/bff/session", ""); session["authenticated"] != false {
 		t.Errorf("still signed in: %v", session)
 	}

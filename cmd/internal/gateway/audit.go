@@ -4,9 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/netip"
 
-	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session"
 	"github.com/cloakroom/cloakroom/session/problem"
 )
@@ -16,11 +14,10 @@ import (
 type audit struct {
 	log     *slog.Logger
 	metrics *metrics
-	trusted []netip.Prefix
 }
 
 // session writes what the session manager reports.
-func (a *audit) session(e session.Event) {
+func (a *audit) session(ctx context.Context, e session.Event) {
 	attrs := []slog.Attr{
 		slog.String("session", string(e.Session)),
 		slog.String("provider", e.Provider),
@@ -35,29 +32,26 @@ func (a *audit) session(e session.Event) {
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.String("err", e.Err.Error()))
 	}
-	a.write(context.Background(), level, string(e.Kind), string(e.Reason), attrs...)
+	a.write(ctx, level, string(e.Kind), string(e.Reason), attrs...)
 }
 
 // loginFailed writes that a login came back from the provider and did not become a session.
 func (a *audit) loginFailed(r *http.Request, provider string, code problem.Code, cause error) {
-	a.write(r.Context(), slog.LevelWarn, "login_failed", string(code), append(a.request(r),
-		slog.String("provider", provider), slog.String("code", string(code)), slog.String("err", cause.Error()))...)
+	a.write(r.Context(), slog.LevelWarn, "login_failed", string(code),
+		slog.String("provider", provider), slog.String("code", string(code)), slog.String("err", cause.Error()))
 }
 
 // csrfRefused writes that a request came from where it may not come from.
 func (a *audit) csrfRefused(r *http.Request, code problem.Code) {
-	a.write(r.Context(), slog.LevelWarn, "csrf_refused", string(code), append(a.request(r),
-		slog.String("code", string(code)), slog.String("path", r.URL.Path))...)
-}
-
-func (a *audit) request(r *http.Request) []slog.Attr {
-	return []slog.Attr{
-		slog.String("request_id", accessOf(r).id),
-		slog.String("client", proxy.ClientAddr(r, a.trusted).String()),
-	}
+	a.write(r.Context(), slog.LevelWarn, "csrf_refused", string(code),
+		slog.String("code", string(code)), slog.String("path", r.URL.Path))
 }
 
 func (a *audit) write(ctx context.Context, level slog.Level, event, reason string, attrs ...slog.Attr) {
 	a.metrics.events.WithLabelValues(event, reason).Inc()
-	a.log.LogAttrs(ctx, level, "audit", append([]slog.Attr{slog.String("event", event)}, attrs...)...)
+	line := []slog.Attr{slog.String("event", event)}
+	if cause := accessIn(ctx); cause != nil {
+		line = append(line, slog.String("request_id", cause.id), slog.String("client", cause.client.String()))
+	}
+	a.log.LogAttrs(ctx, level, "audit", append(line, attrs...)...)
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,11 +10,14 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/cloakroom/cloakroom/bff"
 	"github.com/cloakroom/cloakroom/bff/rp"
+	"github.com/cloakroom/cloakroom/proxy"
+	"github.com/cloakroom/cloakroom/session"
 )
 
 // checkTimeout bounds the question to one provider or to the store.
@@ -37,6 +41,7 @@ func Check(ctx context.Context, file string, w io.Writer, offline bool) bool {
 	for _, route := range config.Routes {
 		c.folder(route)
 	}
+	c.routes(config.Routes, config.PublicURL)
 	urls := bff.URLs{Public: config.PublicURL, BasePath: config.BasePath}
 	for i, provider := range config.Providers {
 		c.provider(ctx, provider, urls, i == 0, offline)
@@ -75,6 +80,9 @@ func (c *checklist) certificate(t TLS) {
 		return
 	}
 	_, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	if err != nil {
+		err = fmt.Errorf("%w; name a certificate in tls.cert_file and its own private key in tls.key_file, both PEM", err)
+	}
 	c.note("TLS certificate", t.CertFile, err)
 }
 
@@ -90,11 +98,21 @@ func (c *checklist) folder(route Route) {
 	c.note("route "+route.Path, route.StaticDir, err)
 }
 
+// routes builds what serve will build of them.
+func (c *checklist) routes(routes []Route, public *url.URL) {
+	list := proxyRoutes(routes)
+	_, err := proxy.NewTable(list)
+	if err == nil {
+		_, err = proxy.New(proxy.Options{Routes: list, PublicURL: public, OwnCookie: func(string) bool { return false }})
+	}
+	c.note("routes", fmt.Sprintf("%d", len(routes)), err)
+}
+
 func (c *checklist) provider(ctx context.Context, p Provider, urls bff.URLs, first, offline bool) {
 	what := "provider " + p.Name
 	config, err := p.clientConfig(urls, first)
-	if err != nil {
-		c.note(what, "", err)
+	if err != nil { // it names the provider itself
+		c.note("configuration", "", fmt.Errorf("%w; name a file with the certificate of the OP's CA", err))
 		return
 	}
 	client, err := rp.New(config)
@@ -127,10 +145,42 @@ func (c *checklist) store(ctx context.Context, s Session, offline bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	if err = store.Ping(ctx); err != nil {
-		err = fmt.Errorf("%s: %w%s", s.Store, err, hint(err, "correct session.store or session.redis"))
+	if err = tryStore(ctx, store); err != nil {
+		err = fmt.Errorf("%s: %w%s", s.Store, err, storeHint(s, err))
 	}
 	c.note("store", s.Store, err)
+}
+
+// tryStore asks for more than a ping, which needs no permission for any key: it looks for a session that does not
+// exist, and writes one key that is gone after a second.
+func tryStore(ctx context.Context, store session.Store) error {
+	if err := store.Ping(ctx); err != nil {
+		return err
+	}
+	name := "check-" + rand.Text()
+	if _, _, err := store.Load(ctx, session.ID(name)); storeFailed(err) {
+		return err
+	}
+	return store.Consume(ctx, name, time.Second)
+}
+
+// storeHint says what to do about a store that does not answer as it should.
+func storeHint(s Session, err error) string {
+	encrypted := strings.HasPrefix(s.Store, "rediss:")
+	switch text := err.Error(); {
+	case strings.HasPrefix(text, "NOPERM"):
+		return "; give the user the ACL rule of session/README.md"
+	case strings.HasPrefix(text, "READONLY"):
+		return "; name the primary in session.store, not a replica"
+	case errors.Is(err, io.EOF) && !encrypted:
+		return "; write rediss:// in session.store if that port is for TLS"
+	case errors.Is(err, context.DeadlineExceeded) && encrypted:
+		return "; start it, let this machine reach it, or write redis:// in session.store if that port is not for TLS"
+	}
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // as crypto/tls calls an alert
+		return "; it may want a client certificate: name one in session.redis.cert_file and its key in key_file"
+	}
+	return hint(err, "correct session.store or session.redis")
 }
 
 // hint says what to do about a failed connection, which errors do not, or else what is given.

@@ -40,3 +40,33 @@ func TestCheckRedis(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckRedisAsItIs: a server that answers a ping and is good for nothing else, and one that speaks TLS to a client
+// that does not, or the other way round.
+func TestCheckRedisAsItIs(t *testing.T) {
+	op := startOP(t)
+	folder := t.TempDir()
+	users := filepath.Join(folder, "users.acl")
+	if err := os.WriteFile(users, []byte("user default on nopass ~other:* &* -@all +ping +hello +hmget +get +eval +evalsha +set\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := sessiontest.Redis(t, "--aclfile", users)
+	replica := sessiontest.Redis(t, "--replicaof", "127.0.0.1", "1")
+	certs := sessiontest.NewCerts(t)
+	encrypted := sessiontest.RedisTLS(t, certs)
+	withCA := "  redis: {ca_file: " + certs.CA + "}\n"
+	for name, test := range map[string]struct{ store, session, want string }{
+		"another prefix":        {elsewhere.URL, "", "; give the user the ACL rule of session/README.md"},
+		"replica":               {replica.URL, "", "; name the primary in session.store, not a replica"},
+		"TLS not asked for":     {"redis://" + encrypted.Addr, "", "; write rediss:// in session.store if that port is for TLS"},
+		"TLS not there":         {"rediss://" + replica.Addr, "", "write redis:// in session.store if that port is not for TLS"},
+		"no client certificate": {encrypted.URL, withCA, "; it may want a client certificate: name one in session.redis.cert_file and its key in key_file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lines, ok := runCheck(t, checked{issuer: op.URL, store: test.store, session: test.session}.file(t), false)
+			if line := lines[len(lines)-1]; ok || !strings.HasPrefix(line, "FAIL store: ") || !strings.HasSuffix(line, test.want) {
+				t.Errorf("ok is %v, got %s\nwant it to end with %q", ok, line, test.want)
+			}
+		})
+	}
+}

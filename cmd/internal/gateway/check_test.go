@@ -20,7 +20,7 @@ import (
 )
 
 // checked is a configuration file for Check to read. Only the issuer is needed.
-type checked struct{ issuer, public, store, session, extra string }
+type checked struct{ issuer, public, provider, store, session, extra string }
 
 // file writes the configuration, a key ring and a front-end into a folder of the test.
 func (c checked) file(t *testing.T) string {
@@ -33,13 +33,13 @@ providers:
   - issuer: %s
     client_id: app
     client_secret: s
-session:
+%ssession:
   store: %q
   keys_file: %s
 %sroutes:
   - path: /
     static: %s
-%s`, cmp.Or(c.public, "http://localhost:8080"), c.issuer, cmp.Or(c.store, "memory:"), keys, c.session, dist, c.extra)
+%s`, cmp.Or(c.public, "http://localhost:8080"), c.issuer, c.provider, cmp.Or(c.store, "memory:"), keys, c.session, dist, c.extra)
 	for _, err := range []error{
 		os.WriteFile(keys, []byte(session.GenerateKey(time.Now())+"\n"), 0o600),
 		os.Mkdir(dist, 0o700),
@@ -87,6 +87,7 @@ func TestCheckGood(t *testing.T) {
 		"ok   configuration: cloakroom.yaml",
 		"ok   session keys: keys",
 		"ok   route /: dist",
+		"ok   routes: 1",
 		"ok   provider default: discovery document and keys of "+op.URL,
 		"ok   store: memory:",
 	)
@@ -101,6 +102,7 @@ func TestCheckOfflineAsksNobody(t *testing.T) {
 		"ok   configuration: cloakroom.yaml",
 		"ok   session keys: keys",
 		"ok   route /: dist",
+		"ok   routes: 1",
 		"ok   provider default: not asked, because of -offline",
 		"ok   store: not asked, because of -offline",
 	)
@@ -146,7 +148,11 @@ func TestCheckFails(t *testing.T) {
 		},
 		"no certificate": {
 			checked{issuer: op.URL, public: "https://localhost", extra: "tls: {cert_file: no.crt, key_file: no.key}\n"},
-			[]string{"FAIL TLS certificate: open no.crt: no such file or directory"},
+			[]string{"FAIL TLS certificate: open no.crt: no such file or directory; name a certificate in tls.cert_file"},
+		},
+		"no CA": {
+			checked{issuer: op.URL, provider: "    ca_file: no.pem\n"},
+			[]string{"FAIL configuration: provider default: ca_file: open no.pem: no such file or directory; name a file"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,7 +162,7 @@ func TestCheckFails(t *testing.T) {
 				t.Fatalf("ok is %v, want one line to fail:\n%s", ok, strings.Join(failed, "\n"))
 			}
 			line := failed[0]
-			if !strings.HasPrefix(line, test.want[0]) || !strings.HasSuffix(line, test.want[len(test.want)-1]) {
+			if !strings.HasPrefix(line, test.want[0]) || len(test.want) > 1 && !strings.HasSuffix(line, test.want[len(test.want)-1]) {
 				t.Errorf("got %s\nwant it to begin and end with %q", line, test.want)
 			}
 			for _, part := range test.want {
@@ -176,6 +182,20 @@ func TestCheckEmptyFolder(t *testing.T) {
 	}
 	lines, ok := runCheck(t, file, true)
 	if want := "FAIL route /: dist is empty; build the front-end first"; ok || !slices.Contains(lines, want) {
+		t.Errorf("ok is %v, got:\n%s", ok, strings.Join(lines, "\n"))
+	}
+}
+
+// TestCheckNoKeyRing says how to make one.
+func TestCheckNoKeyRing(t *testing.T) {
+	file := checked{issuer: startOP(t).URL}.file(t)
+	if err := os.Remove(filepath.Join(filepath.Dir(file), "keys")); err != nil {
+		t.Fatal(err)
+	}
+	lines, ok := runCheck(t, file, true)
+	want := "FAIL session keys: session.keys_file: open keys: no such file or directory; " +
+		"write the output of `cloakroom keygen session` into that file"
+	if ok || !slices.Contains(lines, want) {
 		t.Errorf("ok is %v, got:\n%s", ok, strings.Join(lines, "\n"))
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/cloakroom/cloakroom/proxy"
 )
 
 func (p *Provider) decode(b *block) {
@@ -107,7 +109,7 @@ func validateIssuer(r *report, key, issuer string) {
 		r.fail(key, "is missing; write the issuer of the OP, such as https://op.example.com")
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
 		r.fail(key, "must be a URL, exactly as the OP's discovery document says it, such as https://op.example.com")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !proxy.IsLoopback(u.Hostname()):
 		r.fail(key, "http works on a loopback host only; write https://%s%s", u.Host, u.EscapedPath())
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(issuer, "#"):
 		r.fail(key, "must not hold a user, a query or a fragment; write %s://%s%s", u.Scheme, u.Host, u.EscapedPath())

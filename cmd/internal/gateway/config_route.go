@@ -90,8 +90,10 @@ func (t *Route) validate(r *report, path string) {
 	switch {
 	case t.Path == "":
 		r.fail(path+".path", "is missing; write the prefix of the requests, such as /api/")
-	case !isCanonicalPath(t.Path):
+	case !proxy.IsCanonical(t.Path):
 		r.fail(path+".path", "must begin with a slash and hold neither empty nor dot segments, escapes, ? nor #, such as /api/")
+	case strings.HasSuffix(strings.TrimRight(t.Path, "*"), "/") && strings.HasSuffix(t.Path, "*"):
+		r.fail(path+".path", "is a prefix, not a pattern; write %s", strings.TrimRight(t.Path, "*"))
 	}
 	t.validateTarget(r, path)
 	r.oneOf(path+".token", string(t.Token), []string{"none", "user", "user_or_none"}, "client", "exchange")
@@ -133,9 +135,9 @@ func (t *Route) validateUpstream(r *report, key string) {
 		r.fail(key, "must be an http or https URL; write for example http://127.0.0.1:9000")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		r.fail(key, "must not hold a user, a query or a fragment; write %s", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}))
-	case u.Path != "" && !isCanonicalPath(u.Path):
+	case u.Path != "" && !proxy.IsCanonical(u.Path):
 		r.fail(key, "must have a path without empty or dot segments and escapes")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()) && t.Token != proxy.TokenNone && !t.AllowPlaintext:
+	case u.Scheme == "http" && !proxy.IsLoopback(u.Hostname()) && t.Token != proxy.TokenNone && !t.AllowPlaintext:
 		r.fail(key, "would get access tokens unencrypted; write https://%s%s, or set allow_plaintext: true where the network "+
 			"encrypts", u.Host, u.Path)
 	}
@@ -157,7 +159,7 @@ func validateMethods(r *report, path string, methods []string) {
 // ownHeaders are the request fields that the gateway writes or removes itself, or that belong to one connection
 // (RFC 9110 §7.6.1). Those that begin with X-Forwarded- and Proxy- belong to them.
 var ownHeaders = []string{
-	"Authorization", "Connection", "Content-Length", "Cookie", "Expect", "Forwarded", "Host", "Http2-Settings",
+	"Connection", "Content-Length", "Cookie", "Expect", "Forwarded", "Host", "Http2-Settings",
 	"Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
@@ -170,6 +172,9 @@ func (t *Route) validateHeaders(r *report, path string) {
 	for _, name := range slices.Sorted(maps.Keys(t.Headers)) {
 		key := join(path+".headers", name)
 		validateHeaderName(r, key, name)
+		if strings.EqualFold(name, "Authorization") && t.Token != proxy.TokenNone {
+			r.fail(key, "is the user's access token on this route; write another name, or token: none")
+		}
 		if !httpguts.ValidHeaderFieldValue(t.Headers[name]) {
 			r.fail(key, "must not hold line ends or control characters")
 		}
@@ -177,6 +182,9 @@ func (t *Route) validateHeaders(r *report, path string) {
 	for _, name := range slices.Sorted(maps.Keys(t.Identity)) {
 		key := join(path+".identity", name)
 		validateHeaderName(r, key, name)
+		if strings.EqualFold(name, "Authorization") {
+			r.fail(key, "carries tokens and credentials only; write another name")
+		}
 		if t.Identity[name] == "" {
 			r.fail(key, "must be the name of a claim, such as sub")
 		}
@@ -196,18 +204,4 @@ func validateHeaderName(r *report, key, name string) {
 	case isOwnHeader(name):
 		r.fail(key, "is set by the gateway itself; write another name")
 	}
-}
-
-// isCanonicalPath accepts a path that is the same for everyone who reads it: no escapes, no empty and no dot segments.
-func isCanonicalPath(path string) bool {
-	if !strings.HasPrefix(path, "/") {
-		return false
-	}
-	segments := strings.Split(path[1:], "/")
-	for i, segment := range segments {
-		if segment == "." || segment == ".." || segment == "" && i < len(segments)-1 {
-			return false
-		}
-	}
-	return !strings.ContainsFunc(path, func(c rune) bool { return !isAlphanumeric(c) && !strings.ContainsRune("/-._~!$&'()*+,=:@", c) })
 }

@@ -6,12 +6,14 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+
+	"github.com/cloakroom/cloakroom/proxy"
 )
 
 func (c *Config) decode(b *block) {
 	c.BasePath = b.text("base_path", "/bff")
 	c.PublicURL = b.link("public_url", "https://app.example.com")
-	c.Listen = b.text("listen", "127.0.0.1:8080")
+	c.Listen = b.address("listen", "127.0.0.1:8080")
 	c.TLS.decode(b.block("tls"))
 	c.Admin.decode(b.block("admin"))
 	c.TrustedProxies = b.prefixes("trusted_proxies")
@@ -35,7 +37,7 @@ func (c *Config) decode(b *block) {
 }
 
 func (c *Config) validate(r *report) {
-	if !isCanonicalPath(c.BasePath) || strings.HasSuffix(c.BasePath, "/") {
+	if !proxy.IsCanonical(c.BasePath) || strings.HasSuffix(c.BasePath, "/") {
 		r.fail("base_path", "must be a path without a slash at its end, such as /bff")
 	}
 	c.validatePublicURL(r)
@@ -68,7 +70,7 @@ func (c *Config) validatePublicURL(r *report) {
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
 		r.fail("public_url", "must be an origin, such as https://app.example.com")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !proxy.IsLoopback(u.Hostname()):
 		r.fail("public_url", "may be http on a loopback host only; write https://%s", u.Host)
 	case strings.ContainsFunc(u.Host, func(c rune) bool { return c > unicode.MaxASCII }):
 		r.fail("public_url", "must have its host in ASCII, as browsers send it: xn--...")
@@ -78,17 +80,7 @@ func (c *Config) validatePublicURL(r *report) {
 }
 
 func isPublicHTTPS(u *url.URL) bool {
-	return u != nil && u.Scheme == "https" && !isLoopback(u.Hostname())
-}
-
-// isLoopback reports whether a host name or address can only be this machine (RFC 6761 §6.3 for localhost).
-func isLoopback(host string) bool {
-	host = strings.ToLower(host)
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	address, err := netip.ParseAddr(host)
-	return err == nil && address.Unmap().IsLoopback()
+	return u != nil && u.Scheme == "https" && !proxy.IsLoopback(u.Hostname())
 }
 
 func (t *TLS) decode(b *block) {
@@ -115,7 +107,7 @@ func validatePair(r *report, path, cert, key string) {
 }
 
 func (a *Admin) decode(b *block) {
-	a.Listen = b.text("listen", "127.0.0.1:9090")
+	a.Listen = b.address("listen", "127.0.0.1:9090")
 	b.notBuilt("token_file", "the admin listener has health and metrics only, which need no token")
 	b.end()
 }
@@ -147,6 +139,22 @@ func samePort(a, b string) bool {
 }
 
 func isEveryInterface(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+
+// address reads host:port. A port alone is a number to YAML, and in quotes it would be wrong again.
+func (b *block) address(key, otherwise string) string {
+	value := b.take(key)
+	if value == nil {
+		return otherwise
+	}
+	if port, ok := value.(literal); ok {
+		b.fail(b.at(key), "must be host:port; write 127.0.0.1:%[1]s, or :%[1]s for every interface", port)
+		return otherwise
+	}
+	if text, ok := b.textOf(b.at(key), value); ok {
+		return text
+	}
+	return otherwise
+}
 
 // prefixes reads a list of CIDRs.
 func (b *block) prefixes(key string) []netip.Prefix {

@@ -60,7 +60,8 @@ func (g *Gateway) refuseCrossSite(r *http.Request, needed bool) error {
 }
 
 // isDocumentNavigation reports whether a browser asks for a page to show at the top of a tab. Browsers without Fetch
-// Metadata are told by the Accept header.
+// Metadata are told by the Accept header; a script can set that, but then an Origin comes along, which no navigation by
+// GET has.
 func isDocumentNavigation(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
@@ -68,5 +69,5 @@ func isDocumentNavigation(r *http.Request) bool {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 	}
-	return strings.Contains(r.Header.Get("Accept"), "text/html")
+	return r.Header.Get("Origin") == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
 }

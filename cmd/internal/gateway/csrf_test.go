@@ -72,6 +72,7 @@ func TestSameOrigin(t *testing.T) {
 		{"GET Sec-Fetch-Site:cross-site Sec-Fetch-Mode:websocket", header, foreign, foreign},
 		{"GET Accept:text/html", header, foreign, ok}, // an old browser's navigation
 		{"POST Accept:text/html", header, foreign, foreign},
+		{"GET Accept:text/html Origin:https://evil.example", header, foreign, foreign}, // its fetch (CSR-02)
 	} {
 		fields := strings.Fields(test.request)
 		r := httptest.NewRequest(fields[0], "https://evil-host.example/x", nil) // the Host decides nothing (CSR-07)

@@ -9,16 +9,14 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/cloakroom/cloakroom/bff"
 	"github.com/cloakroom/cloakroom/session"
 	"github.com/cloakroom/cloakroom/session/problem"
 )
 
-const defaultRetryAfter = 2 * time.Second
+const retryAfter = "2" // seconds
 
 // answer runs a handler and writes what it returns: the one place where a refusal becomes an HTTP response.
 func (g *Gateway) answer(next handler) http.Handler {
@@ -54,19 +52,12 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	g.bff.Forget(w, err)
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
-	for _, name := range []string{"Content-Length", "Content-Encoding", "ETag", "Last-Modified"} {
-		header.Del(name)
-	}
 	if len(p.Allow) > 0 {
 		header.Set("Allow", strings.Join(p.Allow, ", "))
 	}
 	status := p.Code.Status()
-	if status == http.StatusServiceUnavailable || p.RetryAfter > 0 {
-		wait := p.RetryAfter
-		if wait <= 0 {
-			wait = defaultRetryAfter
-		}
-		header.Set("Retry-After", strconv.Itoa(int(max(wait, time.Second)/time.Second)))
+	if status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", retryAfter)
 	}
 	loginURL := ""
 	if status == http.StatusUnauthorized {
@@ -105,12 +96,8 @@ func (g *Gateway) writeErrorPage(w http.ResponseWriter, r *http.Request, p *prob
 		Status: p.Code.Status(), Title: p.Code.Title(), Text: p.Detail, Code: string(p.Code), ID: accessOf(r).id,
 	}
 	if signIn {
-		here, err := bff.ParseReturnURL(r.URL.RequestURI())
-		if err != nil {
-			here = "/"
-		}
 		page.Actions = append(page.Actions, bff.Action{
-			Label: "Sign in", Path: g.urls.Path("login"), Fields: map[string]string{"returnUrl": here},
+			Label: "Sign in", Path: g.urls.Path("login"), Fields: map[string]string{"returnUrl": hereOf(r)},
 		})
 	}
 	return bff.WritePage(w, page)

@@ -136,6 +136,43 @@ func TestPanicIsAnswered(t *testing.T) {
 	}
 }
 
+// When the answer has begun, nothing more is written: the client sees that it broke off.
+func TestBegunAnswerBreaksOff(t *testing.T) {
+	g := newReplica(t, nil)
+	for name, end := range map[string]func() error{
+		"error": func() error { return errors.New("late") },
+		"panic": func() error { panic("late") },
+		"abort": func() error { panic(http.ErrAbortHandler) },
+	} {
+		h := g.logged(g.answer(func(w http.ResponseWriter, _ *http.Request) error {
+			_, _ = w.Write([]byte("begun"))
+			return end()
+		}))
+		rec := httptest.NewRecorder()
+		func() {
+			defer func() {
+				if v := recover(); v != http.ErrAbortHandler {
+					t.Errorf("%s: recovered %v", name, v)
+				}
+			}()
+			h.ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+		}()
+		if rec.Body.String() != "begun" {
+			t.Errorf("%s: %q", name, rec.Body)
+		}
+	}
+	// Also before the first byte an abort is not answered.
+	rec := httptest.NewRecorder()
+	func() {
+		defer func() { _ = recover() }()
+		g.logged(g.answer(func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) })).
+			ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+	}()
+	if rec.Body.Len() != 0 {
+		t.Errorf("an abort was answered: %s", rec.Body)
+	}
+}
+
 // The cause of an error is for the log, never for the client.
 func TestCauseStaysInTheLog(t *testing.T) {
 	g := newReplica(t, nil)

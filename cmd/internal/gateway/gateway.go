@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -23,8 +24,12 @@ import (
 	"github.com/cloakroom/cloakroom/session/redisstore"
 )
 
-// drainTime is how long requests in flight, and refreshes behind them, may go on after the signal to stop.
-const drainTime = 25 * time.Second
+// After the signal to stop, requests in flight may go on for drainTime. Refreshes behind them have settleTime more: a
+// refresh token that has rotated must be stored.
+const (
+	drainTime  = 25 * time.Second
+	settleTime = 10 * time.Second
+)
 
 // Options are what a program gives a gateway beside its configuration. The zero value is good.
 type Options struct {
@@ -32,6 +37,9 @@ type Options struct {
 	Listener net.Listener // instead of Config.Listen
 	Now      func() time.Time
 	Tracer   *sdktrace.TracerProvider // default: the collector that the environment names, or none
+	Drain    time.Duration            // for requests in flight after the end of Run's context; default: 25 s
+
+	store session.Store // in tests, instead of Config.Session.Store
 }
 
 // Gateway is one replica. Two in a test are two values.
@@ -39,6 +47,7 @@ type Gateway struct {
 	config *Config
 	log    *slog.Logger
 	now    func() time.Time
+	drain  time.Duration
 
 	origin   string // of the application, as browsers write it
 	urls     bff.URLs
@@ -65,9 +74,10 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 	if g.now == nil {
 		g.now = time.Now
 	}
+	g.drain = cmp.Or(o.Drain, drainTime)
 	g.urls = bff.URLs{Public: cfg.PublicURL, BasePath: cfg.BasePath}
 	g.metrics = newMetrics()
-	g.audit = &audit{log: g.log, metrics: g.metrics, trusted: cfg.TrustedProxies}
+	g.audit = &audit{log: g.log, metrics: g.metrics}
 
 	var err error
 	if g.tracing, err = newTracing(o.Tracer, os.LookupEnv); err != nil {
@@ -81,9 +91,11 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := g.newStore()
-	if err != nil {
-		return nil, err
+	store := o.store
+	if store == nil {
+		if store, err = g.newStore(); err != nil {
+			return nil, err
+		}
 	}
 	g.sessions = session.NewManager(&observedStore{Store: store, tracing: g.tracing, metrics: g.metrics}, ring, session.Options{
 		IdleTimeout:   cfg.Session.IdleTimeout,
@@ -173,7 +185,7 @@ func keyRing(s Session) (*session.KeyRing, error) {
 	}
 	text, err := os.ReadFile(s.KeysFile)
 	if err != nil {
-		return nil, fmt.Errorf("session.keys_file: %w", err)
+		return nil, fmt.Errorf("session.keys_file: %w; write the output of `cloakroom keygen session` into that file", err)
 	}
 	ring, err := session.ParseKeyRing(text)
 	if err != nil {
@@ -210,10 +222,7 @@ func openRedis(s Session) (*redisstore.Store, error) {
 }
 
 func (g *Gateway) newProxy() error {
-	routes := make([]*proxy.Route, len(g.config.Routes))
-	for i := range g.config.Routes {
-		routes[i] = &g.config.Routes[i].Route
-	}
+	routes := proxyRoutes(g.config.Routes)
 	var err error
 	if g.routes, err = proxy.NewTable(routes); err != nil {
 		return err
@@ -229,6 +238,14 @@ func (g *Gateway) newProxy() error {
 	return err
 }
 
+func proxyRoutes(routes []Route) []*proxy.Route {
+	list := make([]*proxy.Route, len(routes))
+	for i := range routes {
+		list[i] = &routes[i].Route
+	}
+	return list
+}
+
 func sameSite(name string) http.SameSite {
 	if name == "lax" {
 		return http.SameSiteLaxMode
@@ -236,8 +253,8 @@ func sameSite(name string) http.SameSite {
 	return http.SameSiteStrictMode
 }
 
-// Run serves until ctx ends, then drains: it takes no new connections, lets requests and refreshes in flight finish, and
-// returns nil when they did.
+// Run serves until ctx ends, then drains: it takes no new connections and lets requests and refreshes in flight finish.
+// A request that is not over in time, an event stream most likely, is cut off; that is no error.
 func (g *Gateway) Run(ctx context.Context) error {
 	public, err := g.listen()
 	if err != nil {
@@ -276,20 +293,45 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	<-serving.Done()
 
-	g.log.Info("stopping; requests in flight go on", "at_most", drainTime.String())
+	g.log.Info("stopping; requests in flight go on", "at_most", g.drain.String())
 	g.health.draining.Store(true)
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	errs := []error{servers[0].Shutdown(drain), g.sessions.Close(drain)}
+	drain, cancelDrain := context.WithTimeout(context.WithoutCancel(ctx), g.drain)
+	defer cancelDrain()
+	var errs []error
+	if err := servers[0].Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
+		g.log.Warn("requests were still in flight and are cut off")
+		errs = append(errs, servers[0].Close())
+	} else {
+		errs = append(errs, err)
+	}
+	settle, cancelSettle := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancelSettle()
+	errs = append(errs, g.sessions.Close(settle))
 	for _, server := range servers[1:] { // health and metrics answer until the end
-		errs = append(errs, server.Shutdown(drain))
+		errs = append(errs, server.Close())
 	}
 	stopWork()
-	errs = append(errs, group.Wait(), g.tracing.shutdown(drain))
+	errs = append(errs, group.Wait(), g.tracing.shutdown(settle))
 	for _, closeIt := range g.closers {
 		errs = append(errs, closeIt())
 	}
 	return errors.Join(errs...)
+}
+
+// WaitReady returns once the store answers and a provider is known, which Run sees to. The error is that of ctx.
+func (g *Gateway) WaitReady(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, ready := g.health.check(ctx); ready {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 func ignoreCanceled(err error) error {
@@ -329,7 +371,9 @@ func (g *Gateway) newServer(h http.Handler) *http.Server {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
+		// Or net/http would answer OPTIONS * by itself, before any check of ours.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
 	}
 }
 
@@ -343,6 +387,6 @@ func (g *Gateway) announce(listeners []net.Listener) {
 		g.log.Info("register these addresses at the provider", "provider", p.Name, "issuer", p.Issuer, "client_id", p.ClientID,
 			"redirect_uri", g.urls.Callback(p.Name, i == 0),
 			"post_logout_redirect_uri", g.urls.LogoutCallback(),
-			"backchannel_logout_uri", g.urls.BackchannelLogout()+" (not served by this version yet)")
+			"backchannel_logout_uri", g.urls.BackchannelLogout(), "note", "back-channel logout is not served by this version yet")
 	}
 }

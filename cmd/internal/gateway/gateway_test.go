@@ -368,7 +368,15 @@ func TestGatewayAbsoluteForm(t *testing.T) {
 
 // An SSR server's name is believed from inside only.
 func TestInternalPeer(t *testing.T) {
-	g := newReplica(t, func(_ *replica, c *Config) { c.TrustedProxies = parsePrefixes(t, "10.0.0.0/8") })
+	g := newReplica(t, func(_ *replica, c *Config) {
+		c.TrustedProxies = parsePrefixes(t, "10.0.0.0/8")
+		c.InternalHosts = []string{"app.internal"}
+	})
+	outside := httptest.NewRequest("GET", "http://app.internal/", nil)
+	outside.RemoteAddr = "192.0.2.1:1"
+	if err := g.checkHost(outside); err == nil {
+		t.Error("an internal host is served to the outside")
+	}
 	for addr, want := range map[string]bool{
 		"127.0.0.1:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true, "10.1.2.3:1": true, "192.0.2.1:1": false, "nonsense": false,
 	} {

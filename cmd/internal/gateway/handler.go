@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"path"
 	"strings"
 
 	"github.com/cloakroom/cloakroom/bff"
@@ -15,7 +16,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 // Handler is the path of every request, outermost step first.
 func (g *Gateway) Handler() http.Handler {
 	endpoints := g.endpoints()
-	return g.traced(g.logged(g.withCommonHeaders(g.answer(func(w http.ResponseWriter, r *http.Request) error {
+	return g.logged(g.traced(g.withCommonHeaders(g.answer(func(w http.ResponseWriter, r *http.Request) error {
 		if err := g.checkHost(r); err != nil {
 			return err
 		}
@@ -73,6 +74,7 @@ func (g *Gateway) newEndpoints(list []endpoint) endpoints {
 			e.mux.Handle(pattern, http.NotFoundHandler())
 		}
 		e.methods[pattern][one.method] = func(w http.ResponseWriter, r *http.Request) error {
+			accessOf(r).route = pattern
 			w.Header().Set("Cache-Control", "no-store") // SES-16
 			rule := one.rule
 			if rule == csrfLogin {
@@ -99,8 +101,8 @@ func (e endpoints) serve(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return methodNotAllowed(methods)
 	}
-	if _, provider, ok := strings.Cut(r.URL.Path, "/callback/"); ok && strings.HasSuffix(pattern, "{provider}") {
-		r.SetPathValue("provider", provider)
+	if strings.HasSuffix(pattern, "/{provider}") {
+		r.SetPathValue("provider", path.Base(r.URL.Path))
 	}
 	return handle(w, r)
 }

@@ -59,10 +59,12 @@ func TestMetrics(t *testing.T) {
 	c.send("BREW", "/api/x", csrf)
 	c.send("GET", "/api/x")
 	c.send("POST", "/bff/logout", csrf)
+	g.metrics.request("GET", "/api/", 799, 0) // a hostile upstream
 	_, text := g.admin(t, "/metrics")
 	for _, want := range []string{
 		`cloakroom_request_seconds_count{method="GET",route="/api/",status="200"} 1`,
 		`cloakroom_request_seconds_count{method="other",route="/api/",status="405"} 1`,
+		`cloakroom_request_seconds_count{method="GET",route="/api/",status="other"} 1`,
 		`cloakroom_events_total{event="login",reason=""} 1`,
 		`cloakroom_events_total{event="ended",reason="logout"} 1`,
 		`cloakroom_events_total{event="csrf_refused",reason="csrf_header_missing"} 1`,

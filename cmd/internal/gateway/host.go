@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -41,15 +40,11 @@ func toOriginForm(r *http.Request) {
 }
 
 func (g *Gateway) isInternalPeer(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return false
 	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	addr = addr.Unmap()
+	addr := peer.Addr().Unmap()
 	return addr.IsLoopback() || slices.ContainsFunc(g.config.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 

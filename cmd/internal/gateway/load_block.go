@@ -194,6 +194,8 @@ func (b *block) secret(key string) secret.String {
 		b.fail(b.at(fileKey), "contradicts %s; keep one of the two", key)
 	case file != "":
 		return b.secretFile(key, file)
+	case isShellVariable(text):
+		b.fail(b.at(key), "is read to the letter; write ${%s}, or name a file with the secret in %s", text[1:], fileKey)
 	}
 	return secret.New(text)
 }

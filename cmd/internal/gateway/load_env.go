@@ -34,6 +34,12 @@ func expand(text string, env func(string) (string, bool)) (expanded, problem str
 	}
 }
 
+// isShellVariable reports whether a whole value looks like $NAME, which nothing expands here.
+func isShellVariable(text string) bool {
+	name, dollar := strings.CutPrefix(text, "$")
+	return dollar && isEnvName(name) && name == strings.ToUpper(name)
+}
+
 func isEnvName(name string) bool {
 	if name == "" || '0' <= name[0] && name[0] <= '9' {
 		return false

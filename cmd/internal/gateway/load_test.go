@@ -69,6 +69,13 @@ func TestGoodFiles(t *testing.T) {
 	}
 }
 
+// TestByteOrderMark: what some editors put in front of a file is no part of its first key.
+func TestByteOrderMark(t *testing.T) {
+	if _, err := Parse("bom.yaml", append([]byte("\ufeff"), read(t, "testdata/good-minimal.yaml")...), testOutside); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestDefaults compares the minimal file with the values that contract.md writes out.
 func TestDefaults(t *testing.T) {
 	minimal := parseGood(t, "good-minimal.yaml")

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -28,6 +29,7 @@ type pair struct {
 // goccy's decoder stops at the first mistake. The result is nil when the file has no keys that could be read.
 func parseYAML(data []byte, report *report, outside Outside) *block {
 	report.lines[""] = 1
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors begin a file with it, YAML 1.2 §5.2 ignores it
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		reportSyntax(report, data, err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 
 	"github.com/cloakroom/cloakroom/proxy"
@@ -27,7 +28,8 @@ func NewLogger(w io.Writer) *slog.Logger {
 type access struct {
 	http.ResponseWriter
 	id     string
-	route  string // path of the route, "" for the gateway's own endpoints
+	client netip.Addr
+	route  string // path of the route or endpoint as configured, "" while there is none
 	status int    // 0 until the response begins
 	bytes  int64
 	code   problem.Code // of the refusal, if it is one
@@ -36,9 +38,15 @@ type access struct {
 
 type accessKey struct{}
 
-func accessOf(r *http.Request) *access { return r.Context().Value(accessKey{}).(*access) }
+func accessOf(r *http.Request) *access { return accessIn(r.Context()) }
 
-// Unwrap lets http.ResponseController reach the connection.
+// accessIn is nil where no request is the cause, as in the sweep.
+func accessIn(ctx context.Context) *access {
+	a, _ := ctx.Value(accessKey{}).(*access)
+	return a
+}
+
+// Unwrap lets http.ResponseController reach the connection; httputil.ReverseProxy flushes by it.
 func (e *access) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
 func (e *access) WriteHeader(status int) {
@@ -67,19 +75,11 @@ func (e *access) ReadFrom(src io.Reader) (int64, error) {
 	return n, err
 }
 
-// Flush is what httputil.ReverseProxy looks for before it streams.
-func (e *access) Flush() {
-	if e.status == 0 {
-		e.status = http.StatusOK
-	}
-	_ = http.NewResponseController(e.ResponseWriter).Flush()
-}
-
 // logged gives the request its id and writes its line when it is over. The line has the path and never the query: codes,
 // states and search terms are in queries (BFF-27).
 func (g *Gateway) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e := &access{ResponseWriter: w, id: rand.Text()}
+		e := &access{ResponseWriter: w, id: rand.Text(), client: proxy.ClientAddr(r, g.config.TrustedProxies)}
 		r = r.WithContext(context.WithValue(r.Context(), accessKey{}, e))
 		w.Header().Set("X-Request-Id", e.id)
 		r.Header.Set("X-Request-Id", e.id)
@@ -95,8 +95,8 @@ func (g *Gateway) logged(next http.Handler) http.Handler {
 				slog.String("route", e.route),
 				slog.Int("status", e.status),
 				slog.Int64("bytes", e.bytes),
-				slog.Duration("took", took),
-				slog.String("client", proxy.ClientAddr(r, g.config.TrustedProxies).String()),
+				slog.Float64("took_ms", float64(took.Microseconds())/1000),
+				slog.String("client", e.client.String()),
 			}
 			if e.err != nil {
 				level = logLevel(e.code, e.err)

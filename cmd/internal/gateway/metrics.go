@@ -44,12 +44,19 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) request(method, route string, status int, took time.Duration) {
+	code := "other" // upstreams may answer with any number, each of which would be a time series for ever
+	if http.StatusText(status) != "" {
+		code = strconv.Itoa(status)
+	}
+	m.requests.WithLabelValues(knownMethod(method), route, code).Observe(took.Seconds())
+}
+
+func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
-	default:
-		method = "other"
+		return method
 	}
-	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+	return "other"
 }
 
 // transport measures requests to a provider.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/cloakroom/cloakroom/bff"
@@ -22,6 +21,9 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Add("Vary", "Sec-Fetch-Site, Origin") // CSR-09
 	}
 	if err := g.sameOrigin(csrfRule(route.CSRF), r); err != nil {
+		return err
+	}
+	if err := g.proxy.Admit(r, &route.Route); err != nil {
 		return err
 	}
 	who, err := g.who(route, r)
@@ -52,18 +54,21 @@ func (g *Gateway) who(route *Route, r *http.Request) (*session.Session, error) {
 			return nil, err
 		}
 	}
-	return g.sessions.Touch(r.Context(), s)
+	touched, err := g.sessions.Touch(r.Context(), s)
+	if err != nil {
+		// The session has been read and is good. That its activity cannot be noted, in a store that takes no writes, may
+		// end it early and is no reason to refuse the request.
+		g.log.WarnContext(r.Context(), "activity could not be stored", "err", err)
+		return s, nil
+	}
+	return touched, nil
 }
 
 // sendToLogin starts a login for a navigation that needs one. On a navigation from another site a strict cookie is not
 // sent even when there is a session, so such a navigation is repeated from a page of ours first (CK-09, CK-10).
 func (g *Gateway) sendToLogin(w http.ResponseWriter, r *http.Request) error {
-	here, err := bff.ParseReturnURL(r.URL.RequestURI())
-	if err != nil {
-		here = "/"
-	}
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "cross-site", "same-site":
+	here := hereOf(r)
+	if bff.FromElsewhere(r) {
 		return bff.WritePage(w, bff.Page{Status: http.StatusOK, Title: "One moment", Next: here})
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -71,8 +76,16 @@ func (g *Gateway) sendToLogin(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// isAnonymous reports whether err says that nobody is signed in, as opposed to that it is not known.
+// hereOf is the address of the request as a return URL, or "/" where that would not be one.
+func hereOf(r *http.Request) string {
+	here, err := bff.ParseReturnURL(r.URL.RequestURI())
+	if err != nil {
+		return "/"
+	}
+	return here
+}
+
 func isAnonymous(err error) bool {
-	return errors.Is(err, session.ErrNone) || errors.Is(err, session.ErrIdle) ||
-		errors.Is(err, session.ErrExpired) || errors.Is(err, session.ErrEnded)
+	_, anonymous := session.Anonymous(err)
+	return anonymous
 }

@@ -1,11 +1,18 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cloakroom/cloakroom/bff/optest"
+	"github.com/cloakroom/cloakroom/session"
+	"github.com/cloakroom/cloakroom/session/memstore"
 )
 
 // The token policies, with and without a session.
@@ -120,5 +127,137 @@ func TestRevokedGrantEndsTheSession(t *testing.T) {
 	}
 	if n := g.op.CountGrants("refresh_token"); n != 1 {
 		t.Errorf("%d refreshes", n)
+	}
+}
+
+// SES-12: a store that does not answer makes nobody anonymous and costs nobody a cookie, on any route that asks it.
+func TestStoreFailureIsNotAnonymity(t *testing.T) {
+	g := newReplica(t, func(g *replica, c *Config) {
+		c.Session.Store = "redis://127.0.0.1:1"
+		gated(g, c)
+		c.Routes[0].Token = "user_or_none"
+	})
+	cookie := &http.Cookie{Name: "cloakroom-" + g.config.PublicURL.Port(), Value: session.NewTicket().Reveal()}
+	for path, headers := range map[string][]string{
+		"/api/x":   {csrf},
+		"/files/x": {"Sec-Fetch-Site: same-origin"},
+		"/ssr/x":   {"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: none"},
+	} {
+		res := g.client().send("GET", path, append(headers, "Cookie: "+cookie.String())...)
+		if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || res.Header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: %s %v", path, res.Status, res.Header)
+		}
+	}
+	if g.calls() != 0 {
+		t.Errorf("%d requests reached the upstream", g.calls())
+	}
+}
+
+// SES-01: a call counts as activity, and a session that is over loses its cookie on the way to the login.
+func TestActivity(t *testing.T) {
+	var passed atomic.Int64
+	g := newReplica(t, func(g *replica, c *Config) {
+		g.options.Now = func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
+		g.op.Fault(optest.TokenMember("expires_in", 24*60*60))
+		gated(g, c)
+	}).ready()
+	c := g.client().signIn()
+	for range 3 {
+		passed.Add(int64(20 * time.Minute))
+		if res := c.send("GET", "/api/x", csrf); res.StatusCode != 200 {
+			t.Fatalf("a session in use: %s %s", res.Status, res.body)
+		}
+	}
+	passed.Add(int64(31 * time.Minute))
+	res := c.send("GET", "/ssr/x", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: none")
+	if res.StatusCode != http.StatusSeeOther || res.Header.Get("Cache-Control") != "no-store" ||
+		!strings.Contains(res.Header.Get("Set-Cookie"), "Max-Age=0") {
+		t.Errorf("an idle one: %s %v", res.Status, res.Header)
+	}
+}
+
+// What is refused without looking at the session does not count as its activity (CSR-08).
+func TestRefusedMethodIsNoActivity(t *testing.T) {
+	var passed atomic.Int64
+	g := newReplica(t, func(g *replica, c *Config) {
+		g.options.Now = func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
+		g.op.Fault(optest.TokenMember("expires_in", 24*60*60))
+		c.Routes[0].Methods = []string{"GET"}
+	}).ready()
+	c := g.client().signIn()
+	for range 2 {
+		passed.Add(int64(20 * time.Minute))
+		if res := c.send("DELETE", "/api/x", csrf); res.StatusCode != http.StatusMethodNotAllowed {
+			t.Fatalf("%s %s", res.Status, res.body)
+		}
+	}
+	if res := c.send("GET", "/api/x", csrf); res.code() != "session_expired" {
+		t.Errorf("after 40 idle minutes: %s %s", res.Status, res.body)
+	}
+}
+
+// A store that still reads and takes no writes, as during a failover, refuses nobody who is signed in.
+func TestActivityThatCannotBeStored(t *testing.T) {
+	var passed atomic.Int64
+	g := newReplica(t, func(g *replica, c *Config) {
+		g.options.Now = func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
+		g.op.Fault(optest.TokenMember("expires_in", 24*60*60))
+		g.options.store = readOnlyStore{memstore.New()}
+	}).ready()
+	c := g.client().signIn()
+	passed.Add(int64(time.Minute))
+	if res := c.send("GET", "/api/x", csrf); res.StatusCode != http.StatusOK {
+		t.Errorf("%s %s", res.Status, res.body)
+	}
+	if res := c.send("POST", "/bff/session/extend", csrf); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("asking for more time: %s %s", res.Status, res.body)
+	}
+}
+
+type readOnlyStore struct{ session.Store }
+
+func (readOnlyStore) Touch(context.Context, session.ID, time.Time, time.Duration) error {
+	return errors.New("READONLY")
+}
+
+// CSR-09: what depends on the request's origin says so.
+func TestVary(t *testing.T) {
+	g := newReplica(t, nil).ready()
+	for path, want := range map[string]bool{"/api/x": true, "/files/x": true, "/ssr/x": true, "/public/x": false} {
+		vary := strings.Join(g.client().send("GET", path).Header.Values("Vary"), ",")
+		if got := strings.Contains(vary, "Sec-Fetch-Site, Origin"); got != want {
+			t.Errorf("%s: Vary %q", path, vary)
+		}
+	}
+}
+
+// PX-14: the base path ends at a segment border. SES-16: nothing under it is stored.
+func TestBasePath(t *testing.T) {
+	g := newReplica(t, func(_ *replica, c *Config) {
+		c.BasePath = "/callback"
+		second := c.Providers[0]
+		second.Name = "second"
+		c.Providers = append(c.Providers, second)
+	}).ready()
+	if res := g.client().send("GET", "/callbacks", "Accept: text/html"); !strings.Contains(res.body, "<title>app</title>") {
+		t.Errorf("/callbacks is not the application's: %s", res.Status)
+	}
+	for _, path := range []string{
+		"/login?provider=second", "/callback", "/landing", "/error", "/session", "/user", "/logout", "/logout/callback", "/jwks.json",
+	} {
+		if res := g.client().send("GET", "/callback"+path, csrf); res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %s, Cache-Control %q", path, res.Status, res.Header.Get("Cache-Control"))
+		}
+	}
+	// FLOW-14: each provider's answers come to a path of its own.
+	c := g.client()
+	location := parseURL(t, c.send("GET", "/callback/login?provider=second").Header.Get("Location"))
+	if want := g.url + "/callback/callback/second"; location.Query().Get("redirect_uri") != want {
+		t.Fatalf("redirect_uri %s, want %s", location.Query().Get("redirect_uri"), want)
+	}
+	answer := "?error=access_denied&state=" + location.Query().Get("state") + "&iss=" + url.QueryEscape(g.op.Issuer())
+	c.send("GET", "/callback/callback/second"+answer)
+	if !strings.Contains(g.log.String(), "access_denied") {
+		t.Errorf("the answer did not reach its provider:\n%s", g.log)
 	}
 }

@@ -28,9 +28,9 @@ func newTracing(given *sdktrace.TracerProvider, env func(string) (string, bool))
 	if given != nil {
 		return tracingTo(given), nil
 	}
-	_, all := env("OTEL_EXPORTER_OTLP_ENDPOINT")
-	_, traces := env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-	if !all && !traces {
+	all, _ := env("OTEL_EXPORTER_OTLP_ENDPOINT")
+	traces, _ := env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+	if all == "" && traces == "" {
 		return &tracing{
 			tracer:   noop.NewTracerProvider().Tracer(""),
 			shutdown: func(context.Context) error { return nil },
@@ -40,28 +40,35 @@ func newTracing(given *sdktrace.TracerProvider, env func(string) (string, bool))
 	if err != nil {
 		return nil, err
 	}
-	return tracingTo(sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(exporter),
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "cloakroom"))),
-	)), nil
+	about, err := resource.New(context.Background(),
+		resource.WithAttributes(attribute.String("service.name", "cloakroom")), resource.WithFromEnv())
+	if err != nil {
+		return nil, err
+	}
+	return tracingTo(sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))), nil
 }
 
 func tracingTo(provider *sdktrace.TracerProvider) *tracing {
 	return &tracing{tracer: provider.Tracer("cloakroom"), on: true, shutdown: provider.Shutdown}
 }
 
-// traced makes the span of a request. Spans carry paths and never queries, as the access log.
+// traced makes the span of a request, below a span of ours in front only: a browser does not decide what is sampled.
+// Spans carry paths and never queries, as the access log.
 func (g *Gateway) traced(next http.Handler) http.Handler {
 	t := g.tracing
 	if !t.on {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-		ctx, span := t.tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer),
+		ctx := r.Context()
+		if g.isInternalPeer(r) {
+			ctx = t.propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
+		}
+		ctx, span := t.tracer.Start(ctx, knownMethod(r.Method), trace.WithSpanKind(trace.SpanKindServer),
 			trace.WithAttributes(attribute.String("url.path", r.URL.Path)))
 		defer span.End()
 		next.ServeHTTP(w, r.WithContext(ctx))
+		span.SetAttributes(attribute.String("http.route", accessOf(r).route), attribute.Int("http.response.status_code", accessOf(r).status))
 	})
 }
 

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +21,8 @@ func TestTracing(t *testing.T) {
 		g.options.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
 	}).ready()
 	c := g.client().signIn()
-	c.send("GET", "/api/orders?q=private-search", csrf)
+	const foreign = "4bf92f3577b34da6a3ce929d0e0e4736"
+	c.send("GET", "/api/orders?q=private-search", csrf, "Traceparent: 00-"+foreign+"-00f067aa0ba902b7-01")
 	if err := g.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -37,12 +40,29 @@ func TestTracing(t *testing.T) {
 			t.Errorf("there is no span %q among %q", want, names)
 		}
 	}
-	if g.received[0].Header.Get("Traceparent") == "" {
-		t.Error("the upstream was not told of the trace")
+	if got := g.received[0].Header.Get("Traceparent"); !strings.Contains(got, foreign) {
+		t.Errorf("the upstream was told of the trace %q, want the one of the proxy in front, %s", got, foreign)
 	}
 	for _, r := range g.op.Requests(optest.TokenEndpoint) {
 		if r.Header.Get("Traceparent") != "" {
 			t.Error("the OP was told of the trace")
 		}
 	}
+}
+
+// A browser that sends a trace of its own, and asks that it be not recorded, gets one of ours.
+func TestTraceOfAStrangerIsNotBelieved(t *testing.T) {
+	recorder := tracetest.NewSpanRecorder()
+	g := newReplica(t, func(g *replica, _ *Config) {
+		g.options.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
+	})
+	r := httptest.NewRequest("GET", "/", nil) // from 192.0.2.1
+	r.Header.Set("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
+	g.logged(g.traced(http.NotFoundHandler())).ServeHTTP(httptest.NewRecorder(), r)
+	for _, span := range recorder.Ended() {
+		if span.Name() == "GET" && !span.Parent().IsValid() {
+			return
+		}
+	}
+	t.Error("there is no span without a foreign parent")
 }

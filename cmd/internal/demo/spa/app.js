@@ -1,11 +1,12 @@
 // The first application: who is signed in, for how long, an API call, and everything a script can see.
 
-import { Problem, extend, request, session, signInUrl, signOut } from './bff.js';
+import { Problem, extend, farewell, request, session, signInUrl, signOut } from './bff.js';
 import { $, displayName, element, initials } from './dom.js';
 import { fetchOrders, placeOrder } from './orders.js';
 import { countDown, watch } from './watch.js';
 
 const reasons = {
+  none: farewell(),
   expired: 'Your session has reached its end. Please sign in again.',
   idle: 'You were away for a while, so the session was closed. Please sign in again.',
   ended: 'Your session was ended. Please sign in again.',

@@ -38,8 +38,17 @@ export function signInUrl(loginUrl = '/bff/login', params = {}) {
   return url.href;
 }
 
-// signOut ends the session here, then goes to the OP to end the one there.
+// signOut ends the session here, then goes to the OP to end the one there. The browser comes back to /?signed-out.
 export async function signOut() {
-  const { redirect_to } = await (await request('/bff/logout', { method: 'POST' })).json();
+  const path = `/bff/logout?returnUrl=${encodeURIComponent('/?signed-out')}`;
+  const { redirect_to } = await (await request(path, { method: 'POST' })).json();
   location.assign(redirect_to);
+}
+
+// farewell is what to say to somebody who has just signed out. It takes the mark out of the address, so that neither a
+// reload nor a bookmark says so again.
+export function farewell() {
+  if (location.search !== '?signed-out') return '';
+  history.replaceState(null, '', location.pathname);
+  return 'You are signed out.';
 }

@@ -1,15 +1,16 @@
 // The second application: the smallest page that can sign in and out.
 
-import { request, signInUrl, signOut } from './bff.js';
+import { farewell, request, signInUrl, signOut } from './bff.js';
 import { $, displayName, initials } from './dom.js';
 import { watch } from './watch.js';
 
+const goodbye = farewell();
 let loginUrl;
 
 function show(current) {
   $('signed-in').hidden = !current.authenticated;
   $('signed-out').hidden = current.authenticated;
-  $('status').textContent = '';
+  $('status').textContent = current.authenticated ? '' : goodbye;
   if (current.authenticated) {
     $('user-name').textContent = displayName(current.user);
     $('avatar').textContent = initials(displayName(current.user));
