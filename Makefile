@@ -1,0 +1,39 @@
+# What developers and .ci/run call. `make test-short` needs Go alone; `make test` fetches the rest by itself.
+
+GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null)
+LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+.PHONY: help build demo test test-short deps lint
+
+help: ## says what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: ## a static binary in bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
+
+demo: ## OP, API, applications and gateway on loopback
+	go run ./cmd/cloakroom demo
+
+# The end-to-end tests build the binary by themselves, which the test cache does not see: hence -count=1.
+test: deps ## everything: both modules, with real browsers, Redis and OPs
+	go test -race ./...
+	cd e2e && go test -race -count=1 -v ./...
+
+test-short: ## what Go alone can test
+	go vet -tags short ./...
+	go test -tags short ./...
+
+deps: ## installs what the tests need beyond Go
+	@e2e/deps.sh
+
+lint: ## go vet, gofumpt, staticcheck
+	@go vet ./...
+	@cd e2e && go vet ./...
+	@unformatted=$$(go run $(GOFUMPT) -l .) && if [ -n "$$unformatted" ]; then \
+		echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; fi
+	@go run $(STATICCHECK) ./...
+	@cd e2e && go run $(STATICCHECK) ./...

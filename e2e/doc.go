@@ -1,0 +1,11 @@
+// Package e2e tests the cloakroom binary from outside: it is built once, started as an operator starts it, and spoken to
+// over HTTP, with real browsers, a real Redis and an OP that nobody here wrote.
+//
+// It is a module of its own, so that what only these tests need does not become a dependency of the gateway. What they
+// need beyond Go is in deps.sh, which `make deps` runs; a test that misses a part fails and says so.
+//
+// Each subject has a file: demo and strict (Chromium on the demo, and on a strict cookie), panva, refresh, taint,
+// contract_*, check, outage. The files beneath them start the parts: process, gateway, redis, api, agent (a browser
+// without JavaScript, which keeps every byte it gets) and browser (Chromium). Where the OP has to do as a test says, it is
+// bff/optest, inside the test's process. Screenshots of Chromium's steps go into the folder screenshots.
+package e2e
