@@ -34,7 +34,7 @@ func startBrowser(t *testing.T) *tab {
 		chromedp.NoSandbox, // root, as in a container, has none; every page that is opened is ours
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-component-update", true),
-		chromedp.WindowSize(1100, 850),
+		chromedp.WindowSize(1100, 1080),
 		chromedp.WSURLReadTimeout(startTime),
 	)
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"io/fs"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -84,4 +85,20 @@ func TestKubernetesConfigIsValid(t *testing.T) {
 		return
 	}
 	t.Error("there is no ConfigMap")
+}
+
+// The README's configuration is what a new user copies.
+func TestReadmeIsValid(t *testing.T) {
+	text, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "```yaml\n")
+	example, _, found := strings.Cut(after, "```")
+	if !found {
+		t.Fatal("there is no yaml in the README")
+	}
+	if _, err := Parse("README.md", []byte(example), deployOutside); err != nil {
+		t.Error(err)
+	}
 }
