@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -79,10 +78,7 @@ func (c *checklist) certificate(t TLS) {
 	if t.CertFile == "" {
 		return
 	}
-	_, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-	if err != nil {
-		err = fmt.Errorf("%w; name a certificate in tls.cert_file and its own private key in tls.key_file, both PEM", err)
-	}
+	_, err := t.config()
 	c.note("TLS certificate", t.CertFile, err)
 }
 

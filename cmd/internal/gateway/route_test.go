@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -133,7 +135,10 @@ func TestRevokedGrantEndsTheSession(t *testing.T) {
 // SES-12: a store that does not answer makes nobody anonymous and costs nobody a cookie, on any route that asks it.
 func TestStoreFailureIsNotAnonymity(t *testing.T) {
 	g := newReplica(t, func(g *replica, c *Config) {
-		c.Session.Store = "redis://127.0.0.1:1"
+		c.Session.Store, c.Session.KeysFile = "redis://127.0.0.1:1", filepath.Join(t.TempDir(), "keys")
+		if err := os.WriteFile(c.Session.KeysFile, []byte(session.GenerateKey(time.Now())), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		gated(g, c)
 		c.Routes[0].Token = "user_or_none"
 	})

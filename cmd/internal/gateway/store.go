@@ -3,10 +3,40 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cloakroom/cloakroom/session"
+	"github.com/cloakroom/cloakroom/session/memstore"
+	"github.com/cloakroom/cloakroom/session/redisstore"
 )
+
+func (g *Gateway) newStore() (session.Store, error) {
+	if g.config.Session.Store == "memory:" {
+		return memstore.New(), nil
+	}
+	store, err := openRedis(g.config.Session)
+	if err != nil {
+		return nil, err
+	}
+	g.closers = append(g.closers, store.Close)
+	return store, nil
+}
+
+func openRedis(s Session) (*redisstore.Store, error) {
+	store, err := redisstore.Open(s.Store, redisstore.Options{
+		Username:     s.Redis.Username,
+		Password:     s.Redis.Password,
+		PasswordFile: s.Redis.PasswordFile,
+		CAFile:       s.Redis.CAFile,
+		CertFile:     s.Redis.CertFile,
+		KeyFile:      s.Redis.KeyFile,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("session.store: %w", err)
+	}
+	return store, nil
+}
 
 // observedStore measures and traces the calls that requests wait for. The others pass through.
 type observedStore struct {

@@ -1,0 +1,167 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// After the signal to stop, requests in flight may go on for drainTime. Refreshes behind them have settleTime more: a
+// refresh token that has rotated must be stored.
+const (
+	drainTime  = 25 * time.Second
+	settleTime = 10 * time.Second
+)
+
+// Run serves until ctx ends, then drains: it takes no new connections and lets requests and refreshes in flight finish.
+// A request that is not over in time, an event stream most likely, is cut off; that is no error.
+func (g *Gateway) Run(ctx context.Context) error {
+	public, err := g.listen()
+	if err != nil {
+		return err
+	}
+	servers := []*http.Server{g.newServer(g.Handler())}
+	listeners := []net.Listener{public}
+	if address := g.config.Admin.Listen; address != "" {
+		admin, err := net.Listen("tcp", address)
+		if err != nil {
+			return errors.Join(fmt.Errorf("admin.listen: %w", err), public.Close())
+		}
+		servers, listeners = append(servers, g.newServer(g.adminHandler())), append(listeners, admin)
+	}
+	g.announce(listeners)
+
+	var group errgroup.Group
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	for _, p := range g.health.providers {
+		group.Go(func() error { return ignoreCanceled(p.Client.Run(work)) })
+	}
+	group.Go(func() error { return ignoreCanceled(g.sessions.Run(work)) })
+
+	serving, failed := context.WithCancelCause(ctx)
+	defer failed(nil)
+	for i, server := range servers {
+		group.Go(func() error {
+			err := server.Serve(listeners[i])
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			failed(err)
+			return err
+		})
+	}
+	<-serving.Done()
+
+	g.log.Info("stopping; requests in flight go on", "at_most", g.drain.String())
+	g.health.draining.Store(true)
+	drain, cancelDrain := context.WithTimeout(context.WithoutCancel(ctx), g.drain)
+	defer cancelDrain()
+	var errs []error
+	if err := servers[0].Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
+		g.log.Warn("requests were still in flight and are cut off")
+		errs = append(errs, servers[0].Close())
+	} else {
+		errs = append(errs, err)
+	}
+	settle, cancelSettle := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancelSettle()
+	errs = append(errs, g.sessions.Close(settle))
+	for _, server := range servers[1:] { // health and metrics answer until the end
+		errs = append(errs, server.Close())
+	}
+	stopWork()
+	errs = append(errs, group.Wait(), g.tracing.shutdown(settle))
+	for _, closeIt := range g.closers {
+		errs = append(errs, closeIt())
+	}
+	return errors.Join(errs...)
+}
+
+// WaitReady returns once the store answers and a provider is known, which Run sees to. The error is that of ctx.
+func (g *Gateway) WaitReady(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, ready := g.health.check(ctx); ready {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func ignoreCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (g *Gateway) listen() (net.Listener, error) {
+	listener := g.listener
+	if listener == nil {
+		var err error
+		if listener, err = net.Listen("tcp", g.config.Listen); err != nil {
+			return nil, fmt.Errorf("listen: %w", err)
+		}
+	}
+	if g.tls == nil {
+		return listener, nil
+	}
+	return tls.NewListener(listener, g.tls), nil
+}
+
+// config reads the certificate of the public listener. It is nil without one.
+func (t TLS) config() (*tls.Config, error) {
+	if t.CertFile == "" {
+		return nil, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("%w; name a certificate in tls.cert_file and its own private key in tls.key_file, both PEM", err)
+	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{certificate},
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   []string{"h2", "http/1.1"},
+	}, nil
+}
+
+// newServer bounds what a slow or hostile client can hold (PX-17, PX-34). Bodies have no deadline here: uploads and
+// event streams may last.
+func (g *Gateway) newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		// Or net/http would answer OPTIONS * by itself, before any check of ours.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
+	}
+}
+
+// announce says where the gateway is, and what has to be registered at each provider, to the letter.
+func (g *Gateway) announce(listeners []net.Listener) {
+	g.log.Info("serving", "public_url", g.origin, "listen", listeners[0].Addr().String())
+	if len(listeners) > 1 {
+		g.log.Info("serving health and metrics", "listen", listeners[1].Addr().String())
+	}
+	for i, p := range g.config.Providers {
+		g.log.Info("register these addresses at the provider", "provider", p.Name, "issuer", p.Issuer, "client_id", p.ClientID,
+			"redirect_uri", g.urls.Callback(p.Name, i == 0),
+			"post_logout_redirect_uri", g.urls.LogoutCallback(),
+			"backchannel_logout_uri", g.urls.BackchannelLogout(), "note", "back-channel logout is not served by this version yet")
+	}
+}
