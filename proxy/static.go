@@ -58,7 +58,7 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, rt *Route, who *s
 		rep.name += "index.html"
 	}
 	if !s.isFile(rep.name) {
-		if !isNavigation(r) || path.Ext(name) != "" || !s.isFile("index.html") {
+		if !IsNavigation(r) || path.Ext(name) != "" || !s.isFile("index.html") {
 			return problem.Wrap(problem.NotFound, fmt.Errorf("no file %q", rep.name))
 		}
 		rep.name = "index.html"
@@ -173,8 +173,8 @@ func (s *static) tag(name string, f fs.File, content io.ReadSeeker) (tag, error)
 	return t, nil
 }
 
-// isNavigation reports whether the browser wants a page. Browsers without Fetch Metadata say so in Accept.
-func isNavigation(r *http.Request) bool {
+// IsNavigation reports whether a person is waiting for a page: Fetch Metadata decides, then Accept.
+func IsNavigation(r *http.Request) bool {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
 	}

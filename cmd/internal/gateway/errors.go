@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cloakroom/cloakroom/bff"
+	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session"
 	"github.com/cloakroom/cloakroom/session/problem"
 )
@@ -63,7 +64,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusUnauthorized {
 		loginURL = g.urls.LoginURL("")
 	}
-	if wantsPage(r) {
+	if proxy.IsNavigation(r) {
 		err = g.writeErrorPage(w, r, p, loginURL != "")
 	} else {
 		err = writeProblem(w, p, seen.id, loginURL)
@@ -101,14 +102,6 @@ func (g *Gateway) writeErrorPage(w http.ResponseWriter, r *http.Request, p *prob
 		})
 	}
 	return bff.WritePage(w, page)
-}
-
-// wantsPage reports whether a person is looking at the answer: Fetch Metadata decides, then Accept.
-func wantsPage(r *http.Request) bool {
-	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
-		return mode == "navigate"
-	}
-	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // asProblem finds the problem in an error. What nobody has named is internal, and its text stays in the log.

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/cloakroom/cloakroom/session"
 	"github.com/cloakroom/cloakroom/session/memstore"
 	"github.com/cloakroom/cloakroom/session/redisstore"
@@ -51,7 +54,17 @@ func storeFailed(err error) bool {
 }
 
 func (s *observedStore) observe(ctx context.Context, name string, do func(context.Context) error) error {
-	return s.tracing.call(ctx, s.metrics, name, do)
+	start := time.Now()
+	ctx, span := s.tracing.tracer.Start(ctx, "store "+name, trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
+	err := do(ctx)
+	result := "ok"
+	if storeFailed(err) {
+		result = "error"
+		span.SetStatus(codes.Error, "the store could not be asked")
+	}
+	s.metrics.store.WithLabelValues(name, result).Observe(time.Since(start).Seconds())
+	return err
 }
 
 func (s *observedStore) Create(ctx context.Context, rec session.Record, terms session.Terms) error {

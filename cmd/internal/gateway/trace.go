@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -94,19 +93,4 @@ func (t *tracing) transport(name string, next http.RoundTripper, propagate bool)
 		}
 		return res, err
 	})
-}
-
-// call makes a span of a call to the store, and measures it.
-func (t *tracing) call(ctx context.Context, m *metrics, name string, do func(context.Context) error) error {
-	start := time.Now()
-	ctx, span := t.tracer.Start(ctx, "store "+name, trace.WithSpanKind(trace.SpanKindClient))
-	defer span.End()
-	err := do(ctx)
-	result := "ok"
-	if storeFailed(err) {
-		result = "error"
-		span.SetStatus(codes.Error, "the store could not be asked")
-	}
-	m.store.WithLabelValues(name, result).Observe(time.Since(start).Seconds())
-	return err
 }
