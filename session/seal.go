@@ -69,10 +69,14 @@ func (r *KeyRing) seal(s *Session) (Record, error) {
 
 // open is the reverse of seal. The activity is not in the record: the session's idle deadline is not set.
 func (r *KeyRing) open(ticket Ticket, rec Record) (*Session, error) {
-	if len(rec.Sealed) < 2 || rec.Sealed[0] != sealFormat || len(rec.Sealed)-2 < int(rec.Sealed[1]) {
+	if len(rec.Sealed) < 2 || rec.Sealed[0] != sealFormat {
 		return nil, errSealed
 	}
-	id, sealed := rec.Sealed[2:2+rec.Sealed[1]], rec.Sealed[2+int(rec.Sealed[1]):]
+	end := 2 + int(rec.Sealed[1]) // of the key id
+	if len(rec.Sealed) < end {
+		return nil, errSealed
+	}
+	id, sealed := rec.Sealed[2:end], rec.Sealed[end:]
 	key, err := r.find(string(id))
 	if err != nil {
 		return nil, err
