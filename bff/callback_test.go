@@ -29,7 +29,7 @@ func TestCallbackRefusesBeforeTheTokenRequest(t *testing.T) {
 	for name, change := range map[string]func(string) string{
 		"FLOW-05 no state":            edit(func(q url.Values) { q.Del("state") }),
 		"FLOW-05 empty state":         edit(func(q url.Values) { q.Set("state", "") }),
-		"FLOW-05 other state":         edit(func(q url.Values) { q.Set("state", "A"+q.Get("state")[1:]) }),
+		"FLOW-05 other state":         edit(func(q url.Values) { q.Set("state", "a"+q.Get("state")[1:]) }),
 		"FLOW-26 two states":          edit(func(q url.Values) { q.Add("state", q.Get("state")) }),
 		"FLOW-26 two codes":           edit(func(q url.Values) { q.Add("code", "x") }),
 		"FLOW-10 other iss":           edit(func(q url.Values) { q.Set("iss", q.Get("iss")+"/") }),
