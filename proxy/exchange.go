@@ -30,6 +30,12 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *
 	if t.MaxBody > 0 && r.ContentLength > t.MaxBody {
 		return tooLarge(t.MaxBody)
 	}
+	if r.ContentLength != 0 {
+		// An upstream may begin its answer before it has read the whole body. At that moment an HTTP/1 server of
+		// net/http would otherwise throw away the rest of the body, which is still on its way up. HTTP/2 has no such
+		// habit, and no such switch: the error says so.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
 	x := &exchange{Proxy: p, target: t, w: w, in: r, who: who}
 	rp := httputil.ReverseProxy{
 		Rewrite:        x.rewrite, // never Director, whose result the client can edit by way of Connection (PX-01)

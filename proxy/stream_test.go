@@ -76,6 +76,32 @@ func TestStreamsBothWays(t *testing.T) {
 	}
 }
 
+// TestAnswerBeforeTheEndOfTheBody: an upstream that answers as it reads gets the rest of the body all the same.
+func TestAnswerBeforeTheEndOfTheBody(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		if err := c.EnableFullDuplex(); err != nil {
+			t.Error(err)
+		}
+		_ = c.Flush() // the header, before a byte has been read
+		_, _ = io.Copy(w, r.Body)
+	})
+	g := newGateway(t, nil, &Route{Path: "/", Upstream: up, Token: TokenNone})
+	pr, pw := io.Pipe()
+	begun := make(chan struct{})
+	go func() {
+		_, _ = io.WriteString(pw, "first ")
+		<-begun
+		_, _ = io.WriteString(pw, strings.Repeat("x", 100<<10)) // less than net/http would throw away
+		_ = pw.Close()
+	}()
+	res := g.do(t, http.MethodPost, "/", pr)
+	close(begun)
+	if got := body(t, res); len(got) != len("first ")+(100<<10) {
+		t.Errorf("%d bytes came back", len(got))
+	}
+}
+
 // TestBigBodies: larger than any buffer on the way, each byte as it was.
 func TestBigBodies(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
