@@ -17,6 +17,7 @@ var prompts = []string{"none", "login", "consent", "select_account"}
 type authorization struct {
 	client      Client
 	redirectURI string
+	mode        string // response_mode; "" is query
 	state       string
 	nonce       string
 	challenge   string // of PKCE, S256
@@ -25,6 +26,8 @@ type authorization struct {
 	maxAge      time.Duration // negative: not given
 	acr         string        // the supported one that was asked for, or ""
 	loginHint   string
+	resources   []string // RFC 8707
+	details     []any    // RFC 9396, authorization_details; nil: not given
 
 	session   *session
 	signedIn  bool // during this request
@@ -33,7 +36,8 @@ type authorization struct {
 }
 
 // authorize is the authorization endpoint. What is wrong with the client or the redirect URI is told on a page;
-// everything else is told to the client by redirect (RFC 6749, 4.1.2.1).
+// and so is a bad request object or request_uri, whose redirect URI nobody can believe. Everything else is told to the
+// client (RFC 6749, 4.1.2.1).
 func (op *OP) authorize(w http.ResponseWriter, r *http.Request) error {
 	form := parameters(r)
 	if err := noneTwice(form); err != nil {
@@ -43,26 +47,44 @@ func (op *OP) authorize(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return refuse("invalid_request", "unknown client_id")
 	}
-	redirectURI := form.Get("redirect_uri")
-	if !slices.Contains(client.RedirectURIs, redirectURI) {
+	wasPushed := isPushed(form)
+	form, err := op.requested(client, form)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(client.RedirectURIs, form.Get("redirect_uri")) {
 		return refuse("invalid_request", "redirect_uri is not registered for this client")
 	}
-	a, err := op.readAuthorization(form)
-	a.client, a.redirectURI, a.state = client, redirectURI, form.Get("state")
-	if err != nil {
-		return op.redirectError(w, r, a, err)
+	a, refused := op.readAuthorization(client, form)
+	if !wasPushed && (op.requirePushed || client.RequirePushedRequests) {
+		refused = refuse("invalid_request", "authorization requests must be pushed")
 	}
-	if len(client.Scopes) > 0 {
-		a.scopes = slices.DeleteFunc(a.scopes, func(s string) bool { return !slices.Contains(client.Scopes, s) })
+	if refused != nil {
+		return op.respondError(w, r, a, refused)
 	}
 	a.session = op.sessionOf(r)
 	return op.proceed(w, r, a)
 }
 
-// noneTwice holds RFC 6749, 3.1 and 3.2: parameters must not be included more than once.
+// requested returns the parameters of an authorization request: those that were pushed, those of the request object,
+// or those that came with the browser.
+func (op *OP) requested(client Client, form url.Values) (url.Values, error) {
+	switch {
+	case isPushed(form):
+		return op.takePushed(client, form.Get("request_uri"))
+	case form.Has("request"):
+		return op.readRequestObject(client, form)
+	case client.RequestObjectAlg != "":
+		return nil, refuse("invalid_request", "the client must use request objects")
+	}
+	return form, nil
+}
+
+// noneTwice holds RFC 6749, 3.1 and 3.2: parameters must not be included more than once. RFC 8707, 2 excepts
+// resource.
 func noneTwice(form url.Values) error {
 	for name, values := range form {
-		if len(values) > 1 {
+		if len(values) > 1 && name != "resource" {
 			return refuse("invalid_request", "the parameter "+name+" occurs more than once")
 		}
 	}
@@ -77,26 +99,34 @@ func parameters(r *http.Request) url.Values {
 	return r.URL.Query()
 }
 
-// readAuthorization checks what may be told to the client. It always returns an authorization.
-func (op *OP) readAuthorization(form url.Values) (*authorization, *refusal) {
+// readAuthorization checks what may be told to the client. It always returns an authorization, good enough to answer.
+func (op *OP) readAuthorization(client Client, form url.Values) (*authorization, *refusal) {
 	a := &authorization{
-		nonce:     form.Get("nonce"),
-		challenge: form.Get("code_challenge"),
-		scopes:    strings.Fields(form.Get("scope")),
-		prompt:    strings.Fields(form.Get("prompt")),
-		maxAge:    -1,
-		loginHint: form.Get("login_hint"),
+		client:      client,
+		redirectURI: form.Get("redirect_uri"),
+		state:       form.Get("state"),
+		nonce:       form.Get("nonce"),
+		challenge:   form.Get("code_challenge"),
+		scopes:      strings.Fields(form.Get("scope")),
+		prompt:      strings.Fields(form.Get("prompt")),
+		maxAge:      -1,
+		loginHint:   form.Get("login_hint"),
+		resources:   form["resource"],
 	}
-	for _, name := range []string{"request", "request_uri", "registration"} {
+	if len(client.Scopes) > 0 {
+		a.scopes = slices.DeleteFunc(a.scopes, func(s string) bool { return !slices.Contains(client.Scopes, s) })
+	}
+	if mode := form.Get("response_mode"); mode != "" && !slices.Contains(responseModes, mode) {
+		return a, refuse("invalid_request", "response_mode is not supported")
+	}
+	a.mode = form.Get("response_mode")
+	for _, name := range []string{"request_uri", "registration"} {
 		if form.Has(name) {
 			return a, refuse(name+"_not_supported", name+" is not supported")
 		}
 	}
 	if form.Get("response_type") != "code" {
 		return a, refuse("unsupported_response_type", "response_type must be code")
-	}
-	if mode := form.Get("response_mode"); mode != "" && mode != "query" {
-		return a, refuse("invalid_request", "response_mode must be query")
 	}
 	if form.Get("code_challenge_method") != "S256" {
 		return a, refuse("invalid_request", "PKCE with code_challenge_method S256 is required")
@@ -121,6 +151,15 @@ func (op *OP) readAuthorization(form url.Values) (*authorization, *refusal) {
 			a.acr = acr
 		}
 	}
+	if err := op.checkResources(a.resources); err != nil {
+		return a, err
+	}
+	if form.Has("authorization_details") {
+		var err *refusal
+		if a.details, err = readAuthorizationDetails(form.Get("authorization_details")); err != nil {
+			return a, err
+		}
+	}
 	return a, nil
 }
 
@@ -128,24 +167,24 @@ func (op *OP) readAuthorization(form url.Values) (*authorization, *refusal) {
 func (op *OP) proceed(w http.ResponseWriter, r *http.Request, a *authorization) error {
 	if op.auto {
 		if !op.autoSignIn(w, a) {
-			return op.redirectError(w, r, a, refuse("login_required", "nobody is signed in"))
+			return op.respondError(w, r, a, refuse("login_required", "nobody is signed in"))
 		}
-		return op.redirectCode(w, r, a)
+		return op.respondCode(w, r, a)
 	}
 	silent := slices.Contains(a.prompt, "none")
 	switch {
 	case op.mustSignIn(a) && silent:
-		return op.redirectError(w, r, a, refuse("login_required", "nobody is signed in"))
+		return op.respondError(w, r, a, refuse("login_required", "nobody is signed in"))
 	case op.mustSignIn(a):
 		op.pages.SignIn(w, r, op.interaction(w, signInStep, a))
 	case op.mustSelect(a):
 		op.pages.SelectAccount(w, r, op.interaction(w, selectAccountStep, a))
 	case op.mustConsent(a) && silent:
-		return op.redirectError(w, r, a, refuse("consent_required", "the user has not consented"))
+		return op.respondError(w, r, a, refuse("consent_required", "the user has not consented"))
 	case op.mustConsent(a):
 		op.pages.Consent(w, r, op.interaction(w, consentStep, a))
 	default:
-		return op.redirectCode(w, r, a)
+		return op.respondCode(w, r, a)
 	}
 	return nil
 }
@@ -197,37 +236,4 @@ func (op *OP) acrFor(a *authorization) string {
 		return a.acr
 	}
 	return op.acr[0]
-}
-
-func (op *OP) redirectCode(w http.ResponseWriter, r *http.Request, a *authorization) error {
-	return op.redirect(w, r, a, url.Values{"code": {op.newCode(a)}})
-}
-
-func (op *OP) redirectError(w http.ResponseWriter, r *http.Request, a *authorization, e *refusal) error {
-	return op.redirect(w, r, a, url.Values{"error": {e.code}, "error_description": {e.description}})
-}
-
-// redirect sends the authorization response, with state and iss in errors too (RFC 9207, 2). It is a 303, so that a
-// browser that comes from a form does not post it on (RFC 9700, 4.12).
-func (op *OP) redirect(w http.ResponseWriter, r *http.Request, a *authorization, response url.Values) error {
-	response.Set("iss", op.issuer)
-	if a.state != "" {
-		response.Set("state", a.state)
-	}
-	for _, f := range op.activeFaults(r) {
-		if f.authorization != nil {
-			f.authorization(response)
-		}
-	}
-	http.Redirect(w, r, withQuery(a.redirectURI, response), http.StatusSeeOther)
-	return nil
-}
-
-// withQuery adds parameters to a registered URI and retains the query it has (RFC 6749, 3.1.2).
-func withQuery(uri string, parameters url.Values) string {
-	separator := "?"
-	if strings.Contains(uri, "?") {
-		separator = "&"
-	}
-	return uri + separator + parameters.Encode()
 }

@@ -15,9 +15,17 @@ type Fault struct {
 	metadata      func(map[string]any)
 	jwks          func(JWKS) JWKS
 	authorization func(url.Values)
+	beforeIDToken func(*OP) error
 	idToken       func(*JWT)
 	token         func(map[string]any)
 	userInfo      func(map[string]any)
+	pushed        func(map[string]any)
+	response      func(*JWT)                      // JARM
+	outside       func(outside, plain url.Values) // of the JARM response
+	userInfoJWT   func(*JWT)
+	userInfoAlg   func(*OP) string // in place of the registered one
+	logoutToken   func(*JWT)
+	logout        func(url.Values)
 
 	endpoint Endpoint // of reply
 	reply    func(w http.ResponseWriter, r *http.Request, honest http.Handler)
@@ -92,6 +100,25 @@ func EditTokenResponse(name string, edit func(response map[string]any)) Fault {
 // EditUserInfo changes successful answers of the userinfo endpoint.
 func EditUserInfo(name string, edit func(claims map[string]any)) Fault {
 	return Fault{name: name, userInfo: edit}
+}
+
+// EditPushedResponse changes successful answers of the pushed authorization request endpoint (RFC 9126, 2.2).
+func EditPushedResponse(name string, edit func(response map[string]any)) Fault {
+	return Fault{name: name, pushed: edit}
+}
+
+// EditResponseJWT changes header and claims of JARM responses just before they are signed.
+func EditResponseJWT(name string, edit func(*JWT)) Fault { return Fault{name: name, response: edit} }
+
+// EditUserInfoJWT changes header and claims of signed userinfo just before it is signed.
+func EditUserInfoJWT(name string, edit func(*JWT)) Fault { return Fault{name: name, userInfoJWT: edit} }
+
+// EditLogoutToken changes header and claims of logout tokens just before they are signed.
+func EditLogoutToken(name string, edit func(*JWT)) Fault { return Fault{name: name, logoutToken: edit} }
+
+// EditLogoutResponse changes the parameters with which the browser is sent back after RP-initiated logout.
+func EditLogoutResponse(name string, edit func(response url.Values)) Fault {
+	return Fault{name: name, logout: edit}
 }
 
 // Reply takes an endpoint over: reply answers, and may call honest for what the OP would have said.

@@ -67,6 +67,22 @@ var (
 		}
 		return out
 	})
+	// JWKSNoKids leaves out the kid of each key (allowed: IDT-20).
+	JWKSNoKids = EditJWKS("JWKS without kids", func(set JWKS) JWKS {
+		for _, k := range set {
+			delete(k, "kid")
+		}
+		return set
+	})
+	// JWKSMany has 10,000 more keys (DIS-18).
+	JWKSMany = EditJWKS("JWKS with many keys", func(set JWKS) JWKS {
+		for i := range 10_000 {
+			extra := maps.Clone(set[0])
+			extra["kid"] = fmt.Sprint("extra-", i)
+			set = append(set, extra)
+		}
+		return set
+	})
 	// JWKSPrivateKeys publishes the private member d with each key (DIS-15).
 	JWKSPrivateKeys = everyKey("JWKS with private members", "d", b64("d", 32))
 	// JWKSSymmetricKeys publishes shared secrets in place of all keys, under the same kids (DIS-15).

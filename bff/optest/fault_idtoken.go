@@ -1,6 +1,7 @@
 package optest
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/hmac"
 	"crypto/rand"
@@ -107,11 +108,20 @@ var (
 		delete(t.Header, "kid")
 		t.sign = func([]byte) ([]byte, error) { return nil, nil }
 	})
+	// AlgNoneOddCase does not sign, and writes none in another way (IDT-04).
+	AlgNoneOddCase = EditIDToken("alg nOnE", func(t *JWT) {
+		AlgNone.idToken(t)
+		t.Header["alg"] = "nOnE"
+	})
 	// AlgHS256PublicKey uses the PEM text of the OP's public key as a shared secret (IDT-05).
 	AlgHS256PublicKey = EditIDToken("HS256 with the public key", func(t *JWT) {
 		t.Header["alg"] = "HS256"
 		t.sign = func(input []byte) ([]byte, error) {
-			der, err := x509.MarshalPKIXPublicKey(t.key.signer.Public())
+			public := t.key
+			if public.signer == nil { // an honest HS256
+				public = t.other
+			}
+			der, err := x509.MarshalPKIXPublicKey(public.signer.Public())
 			if err != nil {
 				return nil, err
 			}
@@ -137,13 +147,28 @@ var (
 	UnknownCrit = EditIDToken("unknown crit", func(t *JWT) {
 		t.Header["crit"], t.Header["urn:optest:extension"] = []string{"urn:optest:extension"}, true
 	})
-	TypeLogout = IDTokenType("logout+jwt") // IDT-22
-	TypeAccess = IDTokenType("at+jwt")     // IDT-22
+	TypeLogout        = IDTokenType("logout+jwt")              // IDT-22
+	TypeAccess        = IDTokenType("at+jwt")                  // IDT-22
+	TypeDPoP          = IDTokenType("dpop+jwt")                // IDT-22
+	TypeRequestObject = IDTokenType(requestObjectTyp)          // IDT-22
+	TypeIntrospection = IDTokenType("token-introspection+jwt") // IDT-22
+	// NoType leaves the typ header out, which is allowed (RFC 7519, 5.1).
+	NoType = EditIDToken("no type", func(t *JWT) { delete(t.Header, "typ") })
 	// TypeLogoutOddCase is a logout token's type as RFC 7515, 4.1.9 also allows it to be written (IDT-23).
 	TypeLogoutOddCase = IDTokenType("application/Logout+JWT")
-	TypeOddCase       = IDTokenType("jWt")                                       // allowed: IDT-23
-	OversizedToken    = IDTokenClaim("padding", strings.Repeat("a", 1<<20))      // IDT-30
-	UnknownClaims     = IDTokenClaim("urn:optest:claim", map[string]any{"a": 1}) // allowed: IDT-25
+	TypeOddCase       = IDTokenType("jWt")                                  // allowed: IDT-23
+	OversizedToken    = IDTokenClaim("padding", strings.Repeat("a", 1<<20)) // IDT-30
+	// TwoSubjects has the claim sub twice: the right one, then another (RFC 7519, 4).
+	TwoSubjects = EditIDToken("ID token with sub twice", func(t *JWT) {
+		t.rewrite = func(claims []byte) []byte {
+			return append(bytes.TrimSuffix(claims, []byte("}")), `,"sub":"another-user"}`...)
+		}
+	})
+	// ExtraPart is a compact form with a part too many (IDT-30).
+	ExtraPart = EditTokenResponse("ID token with an extra part", func(m map[string]any) {
+		m["id_token"] = fmt.Sprint(m["id_token"], ".e30")
+	})
+	UnknownClaims = IDTokenClaim("urn:optest:claim", map[string]any{"a": 1}) // allowed: IDT-25
 )
 
 // WeakKey is two faults: the JWKS publishes an RSA key of 1024 bits, and ID tokens are signed with it (DIS-16). It

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,14 +25,33 @@ func Status(e Endpoint, status int) Fault {
 
 // TokenError makes the token endpoint refuse every request with an OAuth error (RFR-28), without having done
 // anything. The status is 401 for invalid_client, 400 for others.
-func TokenError(code, description string) Fault {
+func TokenError(code, description string) Fault { return OAuthError(TokenEndpoint, code, description) }
+
+// OAuthError is TokenError for any endpoint (CA-01: a client that is refused there tries no other method).
+func OAuthError(e Endpoint, code, description string) Fault {
 	status := http.StatusBadRequest
 	if code == "invalid_client" {
 		status = http.StatusUnauthorized
 	}
-	return Reply("token error "+code, TokenEndpoint, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+	return Reply(fmt.Sprintf("%s answers %s", e, code), e, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		writeJSON(w, status, map[string]any{"error": code, "error_description": description})
 	})
+}
+
+// Once limits a fault of this file to the first request that its endpoint receives from now on (CA-01, CA-04: a retry
+// comes with the same method and a new assertion). It is good for one OP.
+func Once(f Fault) Fault {
+	var used atomic.Bool
+	reply := f.reply
+	f.name += " once"
+	f.reply = func(w http.ResponseWriter, r *http.Request, honest http.Handler) {
+		if used.Swap(true) {
+			honest.ServeHTTP(w, r)
+			return
+		}
+		reply(w, r, honest)
+	}
+	return f
 }
 
 // Redirect makes an endpoint answer with a redirect: 307 asks for the request to be repeated with its body and its

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -154,5 +155,18 @@ func TestClose(t *testing.T) {
 	if resp, err := http.Get(p.op.EndpointURL(optest.JWKSEndpoint)); err == nil {
 		resp.Body.Close()
 		t.Errorf("answered: %s", resp.Status)
+	}
+}
+
+func TestOnce(t *testing.T) {
+	p := newParty(t, config())
+	p.op.Fault(optest.Once(optest.OAuthError(optest.RevocationEndpoint, "invalid_client", "unknown")))
+	revoke := func() answer {
+		return p.post(p.op.EndpointURL(optest.RevocationEndpoint), url.Values{"token": {"a"}}, basic("app", secret))
+	}
+	p.login() // requests to other endpoints do not count
+	p.refused(revoke(), http.StatusUnauthorized, "invalid_client")
+	if a := revoke(); a.StatusCode != http.StatusOK {
+		t.Errorf("the second request: %s %s", a.Status, a.body)
 	}
 }

@@ -79,28 +79,18 @@ var (
 	NoScope             = withoutTokenMember("scope")         // allowed: RFC 6749, 5.1
 	NarrowerScope       = TokenMember("scope", "openid")      // FLOW-32, RFR-12
 	NoRefreshToken      = withoutTokenMember("refresh_token") // allowed: RFR-11
+	// NoAuthorizationDetails does not say which authorization_details were granted; LessAuthorizationDetails leaves the
+	// last object out, OtherAuthorizationDetails grants one that nobody asked for (EXT-09).
+	NoAuthorizationDetails   = withoutTokenMember("authorization_details")
+	LessAuthorizationDetails = EditTokenResponse("token response with less authorization_details",
+		func(m map[string]any) {
+			if details, _ := m["authorization_details"].([]any); len(details) > 0 {
+				m["authorization_details"] = details[:len(details)-1]
+			}
+		})
+	OtherAuthorizationDetails = TokenMember("authorization_details", []any{map[string]any{"type": "another-type"}})
 	// WiderScope grants more than was asked for (RFR-12).
 	WiderScope = EditTokenResponse("token response with wider scope", func(m map[string]any) {
 		m["scope"] = fmt.Sprint(m["scope"], " admin")
-	})
-)
-
-// UserInfoClaim sets a claim of userinfo responses.
-func UserInfoClaim(name string, value any) Fault {
-	return EditUserInfo(setting("userinfo", name, value), func(claims map[string]any) { claims[name] = value })
-}
-
-// What userinfo says.
-var (
-	UserInfoOtherSubject = UserInfoClaim("sub", "another-user") // UIN-01
-	UserInfoNoSubject    = EditUserInfo("userinfo without sub", func(claims map[string]any) {
-		delete(claims, "sub") // UIN-01
-	})
-	// UserInfoConflictingClaims repeats claims of the ID token with other values (UIN-05).
-	UserInfoConflictingClaims = EditUserInfo("userinfo with conflicting claims", func(claims map[string]any) {
-		for _, name := range []string{"iss", "aud", "azp", "acr", "sid", "nonce"} {
-			claims[name] = "from-userinfo"
-		}
-		claims["exp"], claims["iat"], claims["auth_time"] = 1, 1, 1
 	})
 )

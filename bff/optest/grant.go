@@ -4,17 +4,20 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"net/http"
 	"time"
 )
 
 // A grant is one authorization by a user, and the family of all tokens that come from it. Everything about it but
 // revoked is fixed; revoked is guarded by OP.mu.
 type grant struct {
-	client  Client
-	session *session // as it was when the user was sent back
-	scopes  []string
-	nonce   string
-	revoked bool
+	client    Client
+	session   *session // as it was when the user was sent back
+	scopes    []string
+	resources []string // RFC 8707
+	details   []any    // RFC 9396, authorization_details
+	nonce     string
+	revoked   bool
 }
 
 const codeLifetime = time.Minute
@@ -33,14 +36,20 @@ type refreshToken struct {
 }
 
 type accessToken struct {
-	grant   *grant
-	scopes  []string
-	expires time.Time
-	revoked bool
+	grant     *grant
+	scopes    []string
+	resources []string
+	expires   time.Time
+	revoked   bool
+
+	thumbprint string // of the certificate that it is bound to, "" for none
 }
 
 func (op *OP) newCode(a *authorization) string {
-	g := &grant{client: a.client, session: a.session, scopes: a.scopes, nonce: a.nonce}
+	g := &grant{
+		client: a.client, session: a.session, scopes: a.scopes,
+		resources: a.resources, details: a.details, nonce: a.nonce,
+	}
 	value := rand.Text()
 	op.mu.Lock()
 	defer op.mu.Unlock()
@@ -120,30 +129,55 @@ func (op *OP) addRefreshToken(g *grant) string {
 	return value
 }
 
-// newAccessToken makes a JWT access token (RFC 9068, 2) and remembers it for userinfo and revocation.
-func (op *OP) newAccessToken(g *grant, scopes []string) (string, error) {
-	now := op.now()
-	expires := now.Add(op.accessTokenLifetime)
-	t := op.newJWT("at+jwt", map[string]any{
-		"iss":       op.issuer,
-		"sub":       g.session.subject,
-		"aud":       one(op.audience),
-		"client_id": g.client.ID,
-		"scope":     join(scopes),
-		"iat":       now.Unix(),
-		"exp":       expires.Unix(),
-		"jti":       rand.Text(),
-		"auth_time": g.session.authTime.Unix(),
-		"acr":       g.session.acr,
-	})
-	value, err := t.serialize()
-	if err != nil {
-		return "", err
+// newAccessToken makes an access token and remembers it for userinfo and revocation. It is bound to the certificate
+// with which the client has authenticated r (RFC 8705, 3). Userinfo takes it whatever resources it is for: they are
+// where the client may use it besides.
+func (op *OP) newAccessToken(r *http.Request, g *grant, scopes, resources []string) (string, error) {
+	t := &accessToken{
+		grant:      g,
+		scopes:     scopes,
+		resources:  resources,
+		expires:    op.now().Add(op.accessTokenLifetime),
+		thumbprint: thumbprint(r, g.client),
+	}
+	value := rand.Text()
+	if !op.opaqueAccessTokens {
+		var err error
+		if value, err = op.jwtAccessToken(t); err != nil {
+			return "", err
+		}
 	}
 	op.mu.Lock()
 	defer op.mu.Unlock()
-	op.accessTokens[value] = &accessToken{grant: g, scopes: scopes, expires: expires}
+	op.accessTokens[value] = t
 	return value, nil
+}
+
+// jwtAccessToken makes a JWT of RFC 9068, 2. Its audience is the resources (RFC 8707, 2), if any were named.
+func (op *OP) jwtAccessToken(t *accessToken) (string, error) {
+	audience := t.resources
+	if len(audience) == 0 {
+		audience = op.audience
+	}
+	j := op.newJWT("at+jwt", map[string]any{
+		"iss":       op.issuer,
+		"sub":       t.grant.session.subject,
+		"aud":       one(audience),
+		"client_id": t.grant.client.ID,
+		"scope":     join(t.scopes),
+		"iat":       op.now().Unix(),
+		"exp":       t.expires.Unix(),
+		"jti":       rand.Text(),
+		"auth_time": t.grant.session.authTime.Unix(),
+		"acr":       t.grant.session.acr,
+	})
+	if t.grant.details != nil {
+		j.Claims["authorization_details"] = t.grant.details // RFC 9396, 9.1
+	}
+	if t.thumbprint != "" {
+		j.Claims["cnf"] = map[string]any{"x5t#S256": t.thumbprint}
+	}
+	return j.serialize()
 }
 
 // activeAccessToken returns the token if it is good now.

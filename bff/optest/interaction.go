@@ -30,6 +30,7 @@ type Interaction struct {
 	Users     []User // who may sign in
 	Account   User   // who is signed in; the zero value on the sign-in page
 	LoginHint string
+	Frames    []string // what the signed-out page has to load, each in an iframe (Front-Channel Logout 1.0)
 
 	// ReturnOrigin is the origin to which the browser is sent in the end, "" for none. A Content-Security-Policy
 	// with form-action has to allow it: browsers apply the directive to the redirect after the form.
@@ -131,7 +132,7 @@ func (op *OP) interact(w http.ResponseWriter, r *http.Request) error {
 			op.addConsent(a)
 			a.consented = true
 		case Deny:
-			return op.redirectError(w, r, a, refuse("access_denied", "the user said no"))
+			return op.respondError(w, r, a, refuse("access_denied", "the user said no"))
 		default:
 			return refuse("invalid_request", "unknown answer")
 		}

@@ -1,12 +1,6 @@
 package optest
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -21,31 +15,62 @@ type JWT struct {
 	Header map[string]any
 	Claims map[string]any
 
+	// Encryption is what the token is encrypted with after it is signed, to the client's key.
+	Encryption Encryption
+
 	key   *key   // the honest key
-	other *key   // the key of the other advertised algorithm
+	other *key   // a published key of another algorithm
 	nonce string // of the authorization request
 	now   time.Time
 
-	sign func(input []byte) ([]byte, error)
+	rewrite   func(claims []byte) []byte // of their text; nil: as it is
+	sign      func(input []byte) ([]byte, error)
+	recipient func() (jose.JSONWebKey, error) // of the encrypted token
+	encrypt   func(k jose.JSONWebKey, e Encryption, token string) (string, error)
 }
 
-// newJWT prepares a token of the given typ, to be signed with the newest key.
+// newJWT prepares a token of the given typ that is for no client in particular.
 func (op *OP) newJWT(typ string, claims map[string]any) *JWT {
-	op.mu.Lock()
-	defer op.mu.Unlock()
-	k := op.keys[0]
-	return &JWT{
-		Header: map[string]any{"alg": k.alg, "kid": k.id, "typ": typ},
-		Claims: claims,
-		key:    k,
-		other:  op.keys[1],
-		now:    op.now(),
-		sign:   k.sign,
-	}
+	return op.newClientJWT(Client{}, typ, op.alg, Encryption{}, claims)
 }
 
-// serialize signs the token. It works below go-jose, which rightly refuses to make most of what faults ask for.
+// newClientJWT prepares a token for a client: with the newest key of alg, HS256 with the client's secret.
+func (op *OP) newClientJWT(c Client, typ, alg string, e Encryption, claims map[string]any) *JWT {
+	t := &JWT{
+		Header:     map[string]any{"alg": alg, "typ": typ},
+		Claims:     claims,
+		Encryption: e,
+		now:        op.now(),
+		recipient:  func() (jose.JSONWebKey, error) { return op.encryptionKey(c, e.Alg) },
+		encrypt:    encrypt,
+	}
+	k, err := op.signingKey(c, alg)
+	if err != nil {
+		t.fail(err)
+		return t
+	}
+	if k.id != "" {
+		t.Header["kid"] = k.id
+	}
+	t.key, t.other, t.sign = k, op.keyOfOtherAlg(alg), k.sign
+	return t
+}
+
+// serialize signs the token and encrypts it if that is registered.
 func (t *JWT) serialize() (string, error) {
+	token, err := t.signed()
+	if err != nil || t.Encryption == (Encryption{}) {
+		return token, err
+	}
+	k, err := t.recipient()
+	if err != nil {
+		return "", err
+	}
+	return t.encrypt(k, t.Encryption, token)
+}
+
+// signed works below go-jose, which rightly refuses to make most of what faults ask for.
+func (t *JWT) signed() (string, error) {
 	header, err := json.Marshal(t.Header)
 	if err != nil {
 		return "", err
@@ -53,6 +78,9 @@ func (t *JWT) serialize() (string, error) {
 	claims, err := json.Marshal(t.Claims)
 	if err != nil {
 		return "", err
+	}
+	if t.rewrite != nil {
+		claims = t.rewrite(claims)
 	}
 	input := base64.RawURLEncoding.EncodeToString(header) + "." + base64.RawURLEncoding.EncodeToString(claims)
 	signature, err := t.sign([]byte(input))
@@ -62,50 +90,27 @@ func (t *JWT) serialize() (string, error) {
 	return input + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-// sign makes a JWS signature (RFC 7518, 3; RFC 8037, 3.1).
-func (k *key) sign(input []byte) ([]byte, error) {
-	digest := sha256.Sum256(input)
-	switch k.alg {
-	case "PS256":
-		return k.signer.Sign(rand.Reader, digest[:], &rsa.PSSOptions{SaltLength: 32, Hash: crypto.SHA256})
-	case "ES256":
-		r, s, err := ecdsa.Sign(rand.Reader, k.signer.(*ecdsa.PrivateKey), digest[:])
-		if err != nil {
-			return nil, err
-		}
-		signature := make([]byte, 64)
-		r.FillBytes(signature[:32])
-		s.FillBytes(signature[32:])
-		return signature, nil
-	case "EdDSA":
-		return k.signer.Sign(rand.Reader, input, crypto.Hash(0))
-	default:
-		return k.signer.Sign(rand.Reader, digest[:], crypto.SHA256)
-	}
-}
-
-// leftHalf is at_hash (OpenID Connect Core, 3.1.3.6): the hash that belongs to the algorithm, its left half.
-func leftHalf(alg, token string) string {
-	var sum []byte
-	if alg == "EdDSA" {
-		h := sha512.Sum512([]byte(token))
-		sum = h[:]
-	} else {
-		h := sha256.Sum256([]byte(token))
-		sum = h[:]
-	}
-	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
-}
-
-// verify returns the claims of a token that this OP signed, at any time and with any of its keys.
+// verify returns the claims of a token that this OP signed, at any time and with any of its keys, or with the secret
+// of the client that it is for.
 func (op *OP) verify(token string) (map[string]any, error) {
-	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA})
+	parsed, err := jwt.ParseSigned(token, append([]jose.SignatureAlgorithm{jose.HS256}, signingAlgs...))
 	if err != nil {
 		return nil, err
 	}
+	claims := map[string]any{}
+	if parsed.Headers[0].Algorithm == "HS256" {
+		if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
+			return nil, err
+		}
+		audience, _ := claims["aud"].(string)
+		client, ok := op.client(audience)
+		if !ok || client.IDTokenAlg != "HS256" {
+			return nil, errors.New("not signed for a client with HS256")
+		}
+		return claims, parsed.Claims([]byte(client.Secret), &claims)
+	}
 	for _, k := range op.allKeys() {
 		if k.id == parsed.Headers[0].KeyID && k.alg == parsed.Headers[0].Algorithm {
-			claims := map[string]any{}
 			return claims, parsed.Claims(k.signer.Public(), &claims)
 		}
 	}

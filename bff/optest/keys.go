@@ -21,10 +21,11 @@ type key struct {
 	id      string
 	alg     string
 	signer  crypto.Signer
-	retired bool // no longer in the JWKS
+	secret  []byte // of HS256, in place of signer; such a key has no id
+	retired bool   // no longer in the JWKS
 }
 
-// otherAlg is the second algorithm that an OP advertises.
+// otherAlg is the second algorithm that an OP has a key for from the start.
 func otherAlg(alg string) string {
 	if alg == "ES256" {
 		return "RS256"
@@ -48,10 +49,12 @@ func newKey(alg string) (*key, error) {
 	k := &key{id: rand.Text(), alg: alg}
 	var err error
 	switch alg {
-	case "RS256", "PS256":
+	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
 		k.signer, err = takeRSAKey()
 	case "ES256":
 		k.signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "ES384":
+		k.signer, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	case "EdDSA":
 		_, k.signer, err = ed25519.GenerateKey(rand.Reader)
 	default:
@@ -88,25 +91,77 @@ func (op *OP) releaseKeys() {
 	}
 }
 
-// RotateKeys makes new keys and signs with them from now on. The old ones stay in the JWKS until RetireKeys.
-func (op *OP) RotateKeys() error {
-	keys, err := newKeys(op.alg, otherAlg(op.alg))
-	if err != nil {
-		return err
+// makeKeys makes the keys that a client's registration needs, so that they are published before they are used.
+func (op *OP) makeKeys(c Client) error {
+	for _, alg := range []string{c.IDTokenAlg, c.UserInfoAlg, c.ResponseAlg} {
+		if alg == "" {
+			continue
+		}
+		if _, err := op.signingKey(c, alg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signingKey returns the newest key of an algorithm and makes it if there is none.
+func (op *OP) signingKey(c Client, alg string) (*key, error) {
+	if alg == "HS256" {
+		return &key{alg: alg, secret: []byte(c.Secret)}, nil
 	}
 	op.mu.Lock()
 	defer op.mu.Unlock()
+	for _, k := range op.keys {
+		if k.alg == alg {
+			return k, nil
+		}
+	}
+	k, err := newKey(alg)
+	if err != nil {
+		return nil, err
+	}
+	op.keys = append(op.keys, k)
+	return k, nil
+}
+
+// keyOfOtherAlg returns a published key; there are always two algorithms.
+func (op *OP) keyOfOtherAlg(alg string) *key {
+	keys := op.allKeys()
+	return keys[slices.IndexFunc(keys, func(k *key) bool { return k.alg != alg })]
+}
+
+// RotateKeys makes new keys and signs with them from now on. The old ones stay in the JWKS until RetireKeys.
+func (op *OP) RotateKeys() error {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	keys, err := newKeys(op.algs()...)
+	if err != nil {
+		return err
+	}
 	op.keys = append(keys, op.keys...)
 	return nil
 }
 
-// RetireKeys takes all keys but the newest out of the JWKS.
+// RetireKeys takes all keys but the newest of each algorithm out of the JWKS.
 func (op *OP) RetireKeys() {
 	op.mu.Lock()
 	defer op.mu.Unlock()
-	for _, k := range op.keys[2:] {
-		k.retired = true
+	newest := map[string]bool{}
+	for _, k := range op.keys {
+		k.retired = newest[k.alg]
+		newest[k.alg] = true
 	}
+}
+
+// algs lists the algorithms that there are keys for. It needs op.mu.
+func (op *OP) algs() []string {
+	var algs []string
+	for _, k := range op.keys {
+		if !slices.Contains(algs, k.alg) {
+			algs = append(algs, k.alg)
+		}
+	}
+	return algs
 }
 
 func (op *OP) allKeys() []*key {

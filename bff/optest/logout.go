@@ -9,7 +9,8 @@ import (
 // A logout is a checked logout request (RP-Initiated Logout 1.0, 2).
 type logout struct {
 	client   Client // the zero value if nobody said who asks
-	redirect string // where to go afterwards, with state; "" for the signed-out page
+	redirect string // where to go afterwards; "" for the signed-out page
+	state    string // goes along with it
 }
 
 // endSession is the end-session endpoint. A valid hint for the session at hand ends it at once; without one the user
@@ -61,10 +62,7 @@ func (op *OP) readLogout(form url.Values) (*logout, map[string]any, error) {
 		if !slices.Contains(l.client.PostLogoutRedirectURIs, uri) {
 			return nil, nil, refuse("invalid_request", "post_logout_redirect_uri is not registered for this client")
 		}
-		l.redirect = uri
-		if state := form.Get("state"); state != "" {
-			l.redirect = withQuery(uri, url.Values{"state": {state}})
-		}
+		l.redirect, l.state = uri, form.Get("state")
 	}
 	return l, hint, nil
 }
@@ -84,12 +82,37 @@ func (op *OP) confirmLogout(w http.ResponseWriter, r *http.Request, l *logout) e
 	return refuse("invalid_request", "unknown answer")
 }
 
+// signOut ends the session of a browser, if it has one, tells the clients that know it, and sends the browser on.
 func (op *OP) signOut(w http.ResponseWriter, r *http.Request, l *logout) error {
-	op.endSessionOf(r)
-	if l.redirect != "" {
-		http.Redirect(w, r, l.redirect, http.StatusSeeOther)
+	i := Interaction{Client: l.client.public()}
+	if s := op.sessionOf(r); s != nil {
+		i.Frames = op.frontchannelURIs(s)
+		op.EndSession(s.sid)
+	}
+	target := op.postLogoutRedirect(r, l)
+	if target == "" || len(i.Frames) > 0 {
+		op.showFrames(w, r, i, target)
 		return nil
 	}
-	op.pages.SignedOut(w, r, Interaction{Client: l.client.public()})
+	http.Redirect(w, r, target, http.StatusSeeOther)
 	return nil
+}
+
+func (op *OP) postLogoutRedirect(r *http.Request, l *logout) string {
+	if l.redirect == "" {
+		return ""
+	}
+	response := url.Values{}
+	if l.state != "" {
+		response.Set("state", l.state)
+	}
+	for _, f := range op.activeFaults(r) {
+		if f.logout != nil {
+			f.logout(response)
+		}
+	}
+	if len(response) == 0 {
+		return l.redirect
+	}
+	return withQuery(l.redirect, response)
 }

@@ -1,6 +1,7 @@
 package optest
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // Config is what an OP is made of. Only Clients and Users are usually given; New also needs the Issuer.
@@ -24,9 +27,18 @@ type Config struct {
 	Audience            []string      // aud of access tokens; default the issuer
 	ACRValues           []string      // supported acr values, the default one first; default "pwd", "mfa"
 
-	// SigningAlg signs ID tokens and access tokens: RS256 (the default), PS256, ES256 or EdDSA. A key for one
-	// further algorithm is always published and advertised.
+	// SigningAlg signs access tokens and, unless a client is registered for another algorithm, what clients read:
+	// RS256 (the default), RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA. A key for one further algorithm
+	// is always published.
 	SigningAlg string
+	// OpaqueAccessTokens makes access tokens random strings in place of JWTs.
+	OpaqueAccessTokens bool
+
+	// Resources are the protected resources that access tokens can be asked for (RFC 8707); empty: any.
+	Resources []string
+
+	// RequirePushedRequests refuses authorization requests that were not pushed (RFC 9126, 5).
+	RequirePushedRequests bool
 
 	// KeepRefreshTokens turns rotation off: a refresh token stays good and refresh responses contain none.
 	KeepRefreshTokens bool
@@ -36,6 +48,16 @@ type Config struct {
 
 	// AutoUser is the subject who is signed in when Pages is nil; default the first of Users.
 	AutoUser string
+
+	// CertificateOrigin is a second origin of the same handler ("https://host:port"), whose TLS asks for client
+	// certificates; the metadata name its endpoints as mtls_endpoint_aliases (RFC 8705, 5). StartTLS fills it in.
+	CertificateOrigin string
+	// ClientCAs stand behind the certificates of tls_client_auth; nil accepts none.
+	ClientCAs *x509.CertPool
+
+	// HTTPClient sends the OP's own requests to clients: for their JWKSURI and for back-channel logout. The default
+	// follows no redirects and gives up after 5 seconds.
+	HTTPClient *http.Client
 
 	// Now is the OP's clock; default time.Now.
 	Now func() time.Time
@@ -53,6 +75,13 @@ type OP struct {
 	accessTokenLifetime time.Duration
 	idTokenLifetime     time.Duration
 	keepRefreshTokens   bool
+	opaqueAccessTokens  bool
+	requirePushed       bool
+	resources           []string
+
+	certificateOrigin string
+	clientCAs         *x509.CertPool
+	http              *http.Client
 
 	pages Pages
 	auto  bool // no pages: AutoUser is signed in
@@ -63,16 +92,21 @@ type OP struct {
 	clients       map[string]Client
 	users         []User
 	autoUser      string
-	keys          []*key // the signing key, the other algorithm's, then older pairs
+	keys          []*key                       // of each algorithm the newest first
+	fetchedKeys   map[string][]jose.JSONWebKey // of clients, by their jwks_uri
+	pushed        map[string]*pushedRequest
+	requestJTIs   map[requestJTI]bool
 	sessions      map[string]*session
 	interactions  map[string]*interaction
 	consents      map[consent]bool
 	codes         map[string]*code
 	accessTokens  map[string]*accessToken
 	refreshTokens map[string]*refreshToken
+	assertions    map[assertionID]bool // that were used
 	grants        []*grant
 	faults        []Fault
 	requests      []Request
+	deliveries    []LogoutDelivery
 }
 
 // New makes an OP. It returns an error when the configuration contradicts itself.
@@ -92,6 +126,12 @@ func New(cfg Config) (*OP, error) {
 		accessTokenLifetime: cfg.AccessTokenLifetime,
 		idTokenLifetime:     cfg.IDTokenLifetime,
 		keepRefreshTokens:   cfg.KeepRefreshTokens,
+		opaqueAccessTokens:  cfg.OpaqueAccessTokens,
+		requirePushed:       cfg.RequirePushedRequests,
+		resources:           cfg.Resources,
+		certificateOrigin:   cfg.CertificateOrigin,
+		clientCAs:           cfg.ClientCAs,
+		http:                cfg.HTTPClient,
 		pages:               cfg.Pages,
 		autoUser:            cfg.AutoUser,
 		now:                 cfg.Now,
@@ -102,8 +142,15 @@ func New(cfg Config) (*OP, error) {
 		codes:               map[string]*code{},
 		accessTokens:        map[string]*accessToken{},
 		refreshTokens:       map[string]*refreshToken{},
+		pushed:              map[string]*pushedRequest{},
+		requestJTIs:         map[requestJTI]bool{},
+		assertions:          map[assertionID]bool{},
+		fetchedKeys:         map[string][]jose.JSONWebKey{},
 	}
 	op.setDefaults()
+	if op.keys, err = newKeys(op.alg, otherAlg(op.alg)); err != nil {
+		return nil, err
+	}
 	for _, c := range cfg.Clients {
 		err = errors.Join(err, op.AddClient(c))
 	}
@@ -117,9 +164,7 @@ func New(cfg Config) (*OP, error) {
 		err = errors.Join(err, fmt.Errorf("optest: AutoUser %q is not among Users", op.autoUser))
 	}
 	if err != nil {
-		return nil, err
-	}
-	if op.keys, err = newKeys(op.alg, otherAlg(op.alg)); err != nil {
+		op.releaseKeys()
 		return nil, err
 	}
 	op.mux = op.routes()
@@ -144,6 +189,12 @@ func (op *OP) setDefaults() {
 	}
 	if op.pages == nil {
 		op.pages, op.auto = PlainPages{}, true
+	}
+	if op.clientCAs == nil {
+		op.clientCAs = x509.NewCertPool()
+	}
+	if op.http == nil {
+		op.http = defaultHTTPClient
 	}
 	if op.now == nil {
 		op.now = time.Now
@@ -175,6 +226,7 @@ const (
 	RevocationEndpoint    Endpoint = "/revoke"
 	EndSessionEndpoint    Endpoint = "/logout"
 	InteractionEndpoint   Endpoint = "/interaction"
+	PushedEndpoint        Endpoint = "/par" // RFC 9126
 )
 
 // oauthMetadataPath is where RFC 8414, 3.1 puts the metadata: before the issuer's path, not behind it.
@@ -195,6 +247,7 @@ func (op *OP) routes() *http.ServeMux {
 	handle("GET", JWKSEndpoint, op.serveJWKS)
 	handle("GET POST", AuthorizationEndpoint, op.page(op.authorize))
 	handle("POST", InteractionEndpoint+"/{id}", op.page(op.interact))
+	handle("POST", PushedEndpoint, op.api(op.push))
 	handle("POST", TokenEndpoint, op.api(op.token))
 	handle("GET POST", UserInfoEndpoint, op.api(op.userInfo))
 	handle("POST", RevocationEndpoint, op.api(op.revoke))

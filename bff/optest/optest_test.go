@@ -25,6 +25,10 @@ const (
 	secret      = "s:e+c r/e%t" // needs the encoding of RFC 6749, 2.3.1
 )
 
+var keyPairAlgs = []jose.SignatureAlgorithm{
+	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.EdDSA,
+}
+
 var everything = []string{"openid", "profile", "email", "offline_access"}
 
 func config() optest.Config {
@@ -41,6 +45,13 @@ func config() optest.Config {
 			{Subject: "bob"},
 		},
 	}
+}
+
+// registered is config with another registration of the client app.
+func registered(edit func(*optest.Client)) optest.Config {
+	cfg := config()
+	edit(&cfg.Clients[0])
+	return cfg
 }
 
 // A party is a relying party made of net/http, with the browser of one user.
@@ -213,7 +224,7 @@ func (p *party) verified(token any) (claims, header map[string]any) {
 		p.Fatal(err)
 	}
 	text, _ := token.(string)
-	parsed, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{"RS256", "PS256", "ES256", "EdDSA"})
+	parsed, err := jwt.ParseSigned(text, keyPairAlgs)
 	if err != nil {
 		p.Fatalf("%v: %q", err, text)
 	}

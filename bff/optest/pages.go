@@ -17,8 +17,8 @@ type Pages interface {
 	Consent(http.ResponseWriter, *http.Request, Interaction)
 	// ConfirmLogout asks whether Account really wants to sign out: DecisionField, SignOut or Stay.
 	ConfirmLogout(http.ResponseWriter, *http.Request, Interaction)
-	// SignedOut says how a logout that leads nowhere ended. Account is who is still signed in, if the answer was
-	// Stay.
+	// SignedOut says how a logout ended. Account is who is still signed in, if the answer was Stay. Frames are to be
+	// loaded in iframes; the page goes on by itself if it leads anywhere.
 	SignedOut(http.ResponseWriter, *http.Request, Interaction)
 	// Error says why a request cannot be answered at all. The method writes the status.
 	Error(http.ResponseWriter, *http.Request, ErrorPage)
@@ -65,13 +65,14 @@ func render(w http.ResponseWriter, name string, i Interaction) {
 	plain.ExecuteTemplate(w, name, i)
 }
 
-// securityHeaders sets the headers of PlainPages: HTML that loads nothing, cannot be framed, and whose form posts to
-// the OP, which may send the browser on to the client.
+// securityHeaders sets the headers of PlainPages: HTML that loads nothing but Frames, cannot be framed, and whose form
+// posts to the OP, which may send the browser on to the client.
 func securityHeaders(w http.ResponseWriter, i Interaction) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", strings.TrimSpace(
-		"default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' "+i.ReturnOrigin))
+		"default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' "+i.ReturnOrigin)+
+		frameSource(i.Frames))
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 }
@@ -115,7 +116,9 @@ var plain = template.Must(template.New("plain").Parse(`
 {{define "signed-out"}}{{template "head"}}{{if .Account.Subject}}<title>Signed in</title>
 <h1>You are still signed in</h1>
 <p>as {{.Account.Name}}</p>{{else}}<title>Signed out</title>
-<h1>You are signed out</h1>{{end}}{{end}}
+<h1>You are signed out</h1>
+{{range .Frames}}<iframe src="{{.}}" title="signing out" hidden></iframe>
+{{end}}{{end}}{{end}}
 
 {{define "error"}}{{template "head"}}<title>Error</title>
 <h1>This did not work</h1>

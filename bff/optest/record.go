@@ -1,6 +1,7 @@
 package optest
 
 import (
+	"crypto/x509"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,24 +13,32 @@ type Request struct {
 	Time     time.Time
 	Endpoint Endpoint
 	Method   string
+	Host     string // where it arrived; mtls_endpoint_aliases are at a host of their own
 	Path     string
 	Query    url.Values
 	Form     url.Values // of the body
 	Header   http.Header
+
+	Certificate *x509.Certificate // that the client presented, nil for none
 }
 
 func (op *OP) record(e Endpoint, r *http.Request) {
-	op.mu.Lock()
-	defer op.mu.Unlock()
-	op.requests = append(op.requests, Request{
+	request := Request{
 		Time:     op.now(),
 		Endpoint: e,
 		Method:   r.Method,
+		Host:     r.Host,
 		Path:     r.URL.Path,
 		Query:    r.URL.Query(),
 		Form:     r.PostForm,
 		Header:   r.Header.Clone(),
-	})
+	}
+	if chain := certificates(r); len(chain) > 0 {
+		request.Certificate = chain[0]
+	}
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.requests = append(op.requests, request)
 }
 
 // Requests returns what an endpoint has received so far, oldest first.
@@ -53,9 +62,9 @@ func (op *OP) CountGrants(grantType string) int {
 	return n
 }
 
-// ForgetRequests empties the record.
+// ForgetRequests empties the record, of logout deliveries too.
 func (op *OP) ForgetRequests() {
 	op.mu.Lock()
 	defer op.mu.Unlock()
-	op.requests = nil
+	op.requests, op.deliveries = nil, nil
 }

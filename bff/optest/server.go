@@ -1,60 +1,137 @@
 package optest
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"testing"
 )
+
+// TB is what a Server needs of a testing.TB. The package testing is for test binaries, this one is not only for them.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatal(...any)
+	Fatalf(format string, arguments ...any)
+}
 
 // Server is an OP that listens on a loopback port until its test ends.
 type Server struct {
 	*OP
-	URL string // its origin, "http://127.0.0.1:port"
+	URL string // its origin, "http://127.0.0.1:port" or "https://127.0.0.1:port"
 
-	t       testing.TB
-	http    *httptest.Server
-	browser *http.Client
+	// CA is the certificate, in PEM, that stands behind those of a server made by StartTLS; RootCAs is the same as a
+	// pool. Both are nil after Start.
+	CA      []byte
+	RootCAs *x509.CertPool
+
+	t         TB
+	authority *authority // nil without TLS
+	listeners []*httptest.Server
+	browser   *http.Client
 }
 
 // Start makes an OP and serves it on 127.0.0.1. The test fails at once if the configuration is wrong.
-func Start(t testing.TB, cfg Config) *Server {
+func Start(t TB, cfg Config) *Server {
 	t.Helper()
-	listener := httptest.NewUnstartedServer(nil)
-	origin := "http://" + listener.Listener.Addr().String()
+	s := &Server{t: t}
+	s.start(cfg, s.listen(nil))
+	return s
+}
+
+// StartTLS is Start on https, with a CA made for this server. A second port asks for client certificates, which the
+// first one never does; the metadata name its endpoints as mtls_endpoint_aliases (RFC 8705, 5). Config.ClientCAs is
+// this CA unless given.
+func StartTLS(t TB, cfg Config) *Server {
+	t.Helper()
+	ca, err := newAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := ca.serverCertificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{t: t, authority: ca, CA: ca.pem(), RootCAs: ca.pool()}
+	if cfg.ClientCAs == nil {
+		cfg.ClientCAs = s.RootCAs
+	}
+	origin := s.listen(&tls.Config{Certificates: []tls.Certificate{certificate}})
+	cfg.CertificateOrigin = s.listen(&tls.Config{
+		Certificates: []tls.Certificate{certificate},
+		ClientAuth:   tls.RequestClientCert, // whose it is, the OP decides
+	})
+	s.start(cfg, origin)
+	return s
+}
+
+// listen opens a port, with TLS if there is a configuration, and returns its origin.
+func (s *Server) listen(cfg *tls.Config) string {
+	l := httptest.NewUnstartedServer(nil)
+	l.TLS = cfg
+	s.listeners = append(s.listeners, l)
+	if cfg == nil {
+		return "http://" + l.Listener.Addr().String()
+	}
+	return "https://" + l.Listener.Addr().String()
+}
+
+// start serves an OP at all ports.
+func (s *Server) start(cfg Config, origin string) {
+	s.t.Helper()
 	if cfg.Issuer == "" || strings.HasPrefix(cfg.Issuer, "/") {
 		cfg.Issuer = origin + cfg.Issuer
 	}
 	op, err := New(cfg)
 	if err != nil {
-		listener.Close()
-		t.Fatal(err)
+		for _, l := range s.listeners {
+			l.Listener.Close()
+		}
+		s.t.Fatal(err)
 	}
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
+	s.OP, s.URL = op, origin
+	for _, l := range s.listeners {
+		l.Config.Handler = op
+		l.Config.ErrorLog = log.New(io.Discard, "", 0) // a client that mistrusts the certificate is no news
+		if l.TLS == nil {
+			l.Start()
+		} else {
+			l.StartTLS()
+		}
 	}
-	listener.Config.Handler = op
-	listener.Start()
-	s := &Server{OP: op, URL: origin, t: t, http: listener}
-	s.browser = &http.Client{
-		Jar:           jar,
-		Transport:     listener.Client().Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	s.browser = s.Client()
+	if s.browser.Jar, err = cookiejar.New(nil); err != nil {
+		s.t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	s.t.Cleanup(func() {
+		s.browser.CloseIdleConnections()
 		s.Close()
 		op.releaseKeys()
 	})
-	return s
+}
+
+// Client returns an HTTP client that trusts the server, presents these certificates if it is asked for one, and
+// follows no redirects.
+func (s *Server) Client(certificates ...tls.Certificate) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: s.RootCAs, Certificates: certificates},
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // Close stops listening and cuts all connections: the OP is gone. The end of the test does the same.
 func (s *Server) Close() {
-	s.http.CloseClientConnections()
-	s.http.Close()
+	for _, l := range s.listeners {
+		l.CloseClientConnections()
+		l.Close()
+	}
 }
 
 // Visit opens a URL of the OP as a browser that keeps its cookies from one visit to the next, and returns where the

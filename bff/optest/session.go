@@ -2,7 +2,6 @@ package optest
 
 import (
 	"crypto/rand"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -49,17 +48,28 @@ func (op *OP) sessionOf(r *http.Request) *session {
 	return op.sessions[op.cookie(r, "session")]
 }
 
-func (op *OP) endSessionOf(r *http.Request) {
-	op.mu.Lock()
-	defer op.mu.Unlock()
-	delete(op.sessions, op.cookie(r, "session"))
+// EndSessions signs a user out at the OP, in all browsers, and tells the clients with a BackchannelLogoutURI. It
+// returns when all have answered. Tokens stay as they are; see RevokeGrants.
+func (op *OP) EndSessions(subject string) []LogoutDelivery {
+	return op.notify(op.removeSessions(func(s *session) bool { return s.subject == subject })...)
 }
 
-// EndSessions signs a user out at the OP, in all browsers. Tokens stay as they are; see RevokeGrants.
-func (op *OP) EndSessions(subject string) {
+// EndSession is EndSessions for the one session that clients know by this sid.
+func (op *OP) EndSession(sid string) []LogoutDelivery {
+	return op.notify(op.removeSessions(func(s *session) bool { return s.sid == sid })...)
+}
+
+func (op *OP) removeSessions(which func(*session) bool) []*session {
 	op.mu.Lock()
 	defer op.mu.Unlock()
-	maps.DeleteFunc(op.sessions, func(_ string, s *session) bool { return s.subject == subject })
+	var removed []*session
+	for id, s := range op.sessions {
+		if which(s) {
+			delete(op.sessions, id)
+			removed = append(removed, s)
+		}
+	}
+	return removed
 }
 
 // cookieName ends in the port, because cookies ignore ports and several OPs may share a loopback address.

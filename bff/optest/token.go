@@ -43,23 +43,31 @@ func (op *OP) exchange(r *http.Request, client Client) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	resources, err := g.narrow(form["resource"])
+	if err != nil {
+		return nil, err
+	}
 	refreshToken := ""
 	if slices.Contains(g.scopes, "offline_access") {
 		refreshToken = op.newRefreshToken(g)
 	}
-	return op.tokenResponse(r, g, g.scopes, refreshToken, g.nonce)
+	return op.tokenResponse(r, g, g.scopes, resources, refreshToken, g.nonce)
 }
 
-// refresh narrows the scope if asked to (RFC 6749, 6). Its ID token has no nonce (OpenID Connect Core, 12.2).
+// refresh narrows scope and resources if asked to (RFC 6749, 6; RFC 8707, 2.2). Its ID token has no nonce (OpenID
+// Connect Core, 12.2).
 func (op *OP) refresh(r *http.Request, client Client) (map[string]any, error) {
 	wanted := strings.Fields(r.PostForm.Get("scope"))
+	var resources []string
 	g, refreshToken, err := op.rotate(r.PostForm.Get("refresh_token"), client, func(g *grant) error {
 		for _, s := range wanted {
 			if !slices.Contains(g.scopes, s) {
 				return refuse("invalid_scope", "scope goes beyond what was granted")
 			}
 		}
-		return nil
+		var err error
+		resources, err = g.narrow(r.PostForm["resource"])
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -67,13 +75,13 @@ func (op *OP) refresh(r *http.Request, client Client) (map[string]any, error) {
 	if len(wanted) == 0 {
 		wanted = g.scopes
 	}
-	return op.tokenResponse(r, g, wanted, refreshToken, "")
+	return op.tokenResponse(r, g, wanted, resources, refreshToken, "")
 }
 
 func (op *OP) tokenResponse(
-	r *http.Request, g *grant, scopes []string, refreshToken, nonce string,
+	r *http.Request, g *grant, scopes, resources []string, refreshToken, nonce string,
 ) (map[string]any, error) {
-	accessToken, err := op.newAccessToken(g, scopes)
+	accessToken, err := op.newAccessToken(r, g, scopes, resources)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +94,9 @@ func (op *OP) tokenResponse(
 	if refreshToken != "" {
 		response["refresh_token"] = refreshToken
 	}
+	if g.details != nil {
+		response["authorization_details"] = slices.Clone(g.details) // RFC 9396, 7
+	}
 	if slices.Contains(scopes, "openid") {
 		if response["id_token"], err = op.newIDToken(r, g, accessToken, nonce); err != nil {
 			return nil, err
@@ -96,8 +107,16 @@ func (op *OP) tokenResponse(
 
 // newIDToken makes the ID token (OpenID Connect Core, 2; sid of Back-Channel Logout, 2.1) that answers r.
 func (op *OP) newIDToken(r *http.Request, g *grant, accessToken, nonce string) (string, error) {
+	for _, f := range op.activeFaults(r) {
+		if f.beforeIDToken == nil {
+			continue
+		}
+		if err := f.beforeIDToken(op); err != nil {
+			return "", err
+		}
+	}
 	now := op.now()
-	t := op.newJWT("JWT", map[string]any{
+	t := op.newClientJWT(g.client, "JWT", g.client.IDTokenAlg, g.client.IDTokenEncryption, map[string]any{
 		"iss":       op.issuer,
 		"sub":       g.session.subject,
 		"aud":       g.client.ID,
@@ -107,7 +126,7 @@ func (op *OP) newIDToken(r *http.Request, g *grant, accessToken, nonce string) (
 		"acr":       g.session.acr,
 		"amr":       g.session.amr(op.acr[0]),
 		"sid":       g.session.sid,
-		"at_hash":   leftHalf(op.alg, accessToken),
+		"at_hash":   leftHalf(g.client.IDTokenAlg, accessToken),
 	})
 	if nonce != "" {
 		t.Claims["nonce"] = nonce

@@ -1,0 +1,86 @@
+package optest
+
+import (
+	"html"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Answer is an authorization response as the browser takes it to the client, in any response mode.
+type Answer struct {
+	URL  *url.URL   // where the browser is sent, by a redirect or by a form
+	Form url.Values // what the form posts; nil for a redirect
+}
+
+// Parameters are those of the form, or of the URL's query.
+func (a Answer) Parameters() url.Values {
+	if a.Form != nil {
+		return a.Form
+	}
+	return a.URL.Query()
+}
+
+// NewRequest makes the request that the browser sends to the client. A form comes from another site.
+func (a Answer) NewRequest() (*http.Request, error) {
+	if a.Form == nil {
+		return http.NewRequest(http.MethodGet, a.URL.String(), nil)
+	}
+	r, err := http.NewRequest(http.MethodPost, a.URL.String(), strings.NewReader(a.Form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", "null") // because of the page's Referrer-Policy
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	r.Header.Set("Sec-Fetch-Dest", "document")
+	return r, nil
+}
+
+// Authorize opens a URL of the OP like Visit, and returns the authorization response whatever its mode. The test fails
+// if there is none.
+func (s *Server) Authorize(address string) Answer {
+	s.t.Helper()
+	resp, err := s.browser.Get(address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if location, err := resp.Location(); err == nil {
+		return Answer{URL: location}
+	}
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	answer, ok := readForm(string(page))
+	if !ok {
+		s.t.Fatalf("optest: GET %s: neither a redirect nor a form with the response but %s", address, resp.Status)
+	}
+	return answer
+}
+
+var (
+	formPostAction = regexp.MustCompile(`<form method="post" action="([^"]*)">`)
+	formPostInput  = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+)
+
+// readForm reads the page of the response mode form_post.
+func readForm(page string) (Answer, bool) {
+	action := formPostAction.FindStringSubmatch(page)
+	if action == nil {
+		return Answer{}, false
+	}
+	target, err := url.Parse(html.UnescapeString(action[1]))
+	if err != nil {
+		return Answer{}, false
+	}
+	form := url.Values{}
+	for _, input := range formPostInput.FindAllStringSubmatch(page, -1) {
+		form.Add(html.UnescapeString(input[1]), html.UnescapeString(input[2]))
+	}
+	return Answer{target, form}, len(form) > 0
+}
