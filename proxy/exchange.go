@@ -49,6 +49,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *
 	return x.err
 }
 
+// sendsToken reports whether the request carries the user's access token.
+func (x *exchange) sendsToken() bool { return x.hasToken() && x.who != nil }
+
 // fail is called at most once, while nothing has been written.
 func (x *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 	var (

@@ -121,6 +121,7 @@ func (p *Proxy) add(rt *Route) {
 //	method_not_allowed    with the methods that are
 //	forbidden             an API answer was asked for as a script, a frame or the like (PX-30)
 //	unauthenticated       a route with token: user, and no session
+//	step_up_required      the upstream wants a better sign-in than the token's; errors.As finds a [*StepUp]
 //	too_large             the body is longer than MaxBody
 //	bad_request           the body broke off; also when the client has gone, and errors.Is(err, context.Canceled)
 //	not_found             no such file

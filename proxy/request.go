@@ -106,7 +106,7 @@ func (x *exchange) setOwnFields(h http.Header) {
 			h.Set(name, value)
 		}
 	}
-	if x.hasToken() {
+	if x.sendsToken() {
 		h.Set("Authorization", "Bearer "+x.who.Tokens.Access.Reveal())
 	}
 }

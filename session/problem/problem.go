@@ -14,7 +14,7 @@ import (
 // Code names a kind of refusal. Programs compare it; it never changes its meaning.
 type Code string
 
-// The codes. step_up_required and too_many_requests come with the features that say them.
+// The codes.
 const (
 	BadReturnURL        Code = "bad_return_url"
 	BadRequest          Code = "bad_request"
@@ -23,6 +23,7 @@ const (
 	Unauthenticated     Code = "unauthenticated"
 	SessionExpired      Code = "session_expired"
 	SessionEnded        Code = "session_ended"
+	StepUpRequired      Code = "step_up_required"
 	CSRFHeaderMissing   Code = "csrf_header_missing"
 	CrossSiteRequest    Code = "cross_site_request"
 	Forbidden           Code = "forbidden"
@@ -30,6 +31,7 @@ const (
 	MethodNotAllowed    Code = "method_not_allowed"
 	TooLarge            Code = "too_large"
 	Misdirected         Code = "misdirected"
+	TooManyRequests     Code = "too_many_requests"
 	Internal            Code = "internal"
 	UpstreamUnavailable Code = "upstream_unavailable"
 	UpstreamTimeout     Code = "upstream_timeout"
@@ -49,6 +51,7 @@ var kinds = map[Code]struct {
 	Unauthenticated:     {http.StatusUnauthorized, "Nobody is signed in"},
 	SessionExpired:      {http.StatusUnauthorized, "The session has expired"},
 	SessionEnded:        {http.StatusUnauthorized, "The session was ended"},
+	StepUpRequired:      {http.StatusUnauthorized, "This needs a stronger or a more recent sign-in"},
 	CSRFHeaderMissing:   {http.StatusForbidden, "The X-CSRF header is missing"},
 	CrossSiteRequest:    {http.StatusForbidden, "The request comes from another site"},
 	Forbidden:           {http.StatusForbidden, "Not allowed"},
@@ -56,6 +59,7 @@ var kinds = map[Code]struct {
 	MethodNotAllowed:    {http.StatusMethodNotAllowed, "The method is not allowed here"},
 	TooLarge:            {http.StatusRequestEntityTooLarge, "The request is too large"},
 	Misdirected:         {http.StatusMisdirectedRequest, "This host is not served here"},
+	TooManyRequests:     {http.StatusTooManyRequests, "Too many requests"},
 	Internal:            {http.StatusInternalServerError, "Something went wrong"},
 	UpstreamUnavailable: {http.StatusBadGateway, "The service behind this address does not answer"},
 	UpstreamTimeout:     {http.StatusGatewayTimeout, "The service behind this address took too long"},
@@ -89,6 +93,8 @@ type Error struct {
 	Err error
 	// Allow lists the methods of the resource, for a 405 (RFC 9110 §15.5.6).
 	Allow []string
+	// Login are the parameters of the login that would help, for a 401 where any login would not (RFC 9470 §4).
+	Login map[string]string
 }
 
 // New makes an Error with a detail for the client and no cause.

@@ -12,12 +12,13 @@ import (
 func TestStatusOfEveryCode(t *testing.T) {
 	for status, codes := range map[int][]problem.Code{
 		400: {problem.BadReturnURL, problem.BadRequest, problem.PathRefused, problem.LoginFailed},
-		401: {problem.Unauthenticated, problem.SessionExpired, problem.SessionEnded},
+		401: {problem.Unauthenticated, problem.SessionExpired, problem.SessionEnded, problem.StepUpRequired},
 		403: {problem.CSRFHeaderMissing, problem.CrossSiteRequest, problem.Forbidden},
 		404: {problem.NotFound},
 		405: {problem.MethodNotAllowed},
 		413: {problem.TooLarge},
 		421: {problem.Misdirected},
+		429: {problem.TooManyRequests},
 		500: {problem.Internal, "a code that nobody knows"},
 		502: {problem.UpstreamUnavailable},
 		503: {problem.StoreUnavailable, problem.ProviderUnavailable, problem.RefreshUnavailable},
