@@ -45,10 +45,13 @@ type Options struct {
 	SameSite            http.SameSite // of the session cookie: Strict or Lax
 	Claims              []string      // that the browser may see
 	PostLogoutReturnURL string        // where a logout ends unless it says otherwise; a local path
+	ThirdPartyLogin     bool          // serve login/initiate (Core §4)
 	IDTokenHint         bool          // send the ID token along to the OP at logout
 
 	Now    func() time.Time
 	Logger *slog.Logger
+	// AdmitPush, if set, is asked before a login that costs the provider a request (PAR-06). Its error refuses the login.
+	AdmitPush func(r *http.Request) error
 	// OnLoginFailed hears of every login that came back and did not become a session, with the code shown to the user.
 	OnLoginFailed func(r *http.Request, provider string, code problem.Code, cause error)
 }
@@ -95,12 +98,16 @@ func (u URLs) BackchannelLogout() string { return u.absolute("backchannel-logout
 
 func (u URLs) absolute(endpoint string) string { return u.Public.JoinPath(u.Path(endpoint)).String() }
 
-// LoginURL is the path that starts a login and comes back to returnURL, which has been checked or is "".
-func (u URLs) LoginURL(returnURL string) string {
-	if returnURL == "" || returnURL == "/" {
+// LoginURL is the path that starts a login with these parameters, which have been checked.
+func (u URLs) LoginURL(params map[string]string) string {
+	if len(params) == 0 {
 		return u.Path("login")
 	}
-	return u.Path("login") + "?" + url.Values{"returnUrl": {returnURL}}.Encode()
+	query := url.Values{}
+	for name, value := range params {
+		query.Set(name, value)
+	}
+	return u.Path("login") + "?" + query.Encode()
 }
 
 // Ticket is the ticket in the request's session cookie. Two cookies of that name are none: a browser sends one, so the

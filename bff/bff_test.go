@@ -36,10 +36,18 @@ type app struct {
 	fails []problem.Code // what OnLoginFailed heard
 }
 
-// brokenStore is a store in memory that can be made to lose what it is told to create.
+// brokenStore is a store in memory that can be made to fail.
 type brokenStore struct {
 	session.Store
-	broken atomic.Bool
+	broken atomic.Bool // Create fails
+	blind  atomic.Bool // Load fails
+}
+
+func (s *brokenStore) Load(ctx context.Context, id session.ID) (session.Record, time.Time, error) {
+	if s.blind.Load() {
+		return session.Record{}, time.Time{}, errors.New("the store is down")
+	}
+	return s.Store.Load(ctx, id)
 }
 
 func (s *brokenStore) Create(ctx context.Context, rec session.Record, terms session.Terms) error {
@@ -61,7 +69,17 @@ func (a *app) advance(d time.Duration) {
 	a.ahead += d
 }
 
-func newApp(t *testing.T, changes ...func(*Options)) *app {
+// setup is what a test may change before its app starts.
+type setup struct {
+	Options
+	OP          optest.Config
+	RP          []rp.Config // of the providers, which are called one, two; without an issuer it is OP's
+	LoginParams []string    // of all of them
+}
+
+var names = []string{"one", "two"}
+
+func newApp(t *testing.T, changes ...func(*setup)) *app {
 	t.Helper()
 	a := &app{t: t, store: &brokenStore{Store: memstore.New()}}
 	mux := http.NewServeMux()
@@ -71,71 +89,57 @@ func newApp(t *testing.T, changes ...func(*Options)) *app {
 	if err != nil {
 		t.Fatal(err)
 	}
-	urls := URLs{Public: public, BasePath: "/bff"}
-	a.op = optest.Start(t, optest.Config{
-		Clients: []optest.Client{
-			{
-				ID: "app", Secret: "the-client-secret", AuthMethod: "client_secret_basic",
-				RedirectURIs: []string{urls.Callback("one", true)}, PostLogoutRedirectURIs: []string{urls.LogoutCallback()},
-			},
-			{
-				ID: "second", Secret: "the-second-secret", AuthMethod: "client_secret_post",
-				RedirectURIs: []string{urls.Callback("two", false)}, PostLogoutRedirectURIs: []string{urls.LogoutCallback()},
+	ring := session.NewKeyRing()
+	o := &setup{
+		Options: Options{
+			URLs: URLs{Public: public, BasePath: "/bff"}, Keys: ring,
+			SameSite: http.SameSiteStrictMode, Claims: []string{"sub", "name", "email", "groups"},
+			PostLogoutReturnURL: "/", IDTokenHint: true,
+			Now: a.now, Logger: slog.New(slog.DiscardHandler),
+			OnLoginFailed: func(_ *http.Request, _ string, code problem.Code, _ error) {
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				a.fails = append(a.fails, code)
 			},
 		},
-		Users: []optest.User{{Subject: "alice", Claims: map[string]any{
-			"name": "Alice", "email": "alice@example.com", "phone_number": "12345", "groups": []string{"a", "b"},
-		}}},
-		Now: a.now,
-	})
-	client := func(id, clientSecret string, auth rp.ClientAuth, redirect string) *rp.Client {
-		c, err := rp.New(rp.Config{
-			Issuer: a.op.Issuer(), ClientID: id, ClientAuth: auth, ClientSecret: secret.New(clientSecret),
-			RedirectURI: redirect, PostLogoutRedirectURI: urls.LogoutCallback(),
-			Scopes: []string{"openid", "profile", "email", "offline_access"}, SigningAlg: "RS256", Userinfo: rp.UserinfoAuto,
-			HTTPClient: &http.Client{Transport: &http.Transport{}}, Now: a.now, Logger: slog.New(slog.DiscardHandler),
-		})
+		OP: optest.Config{
+			Users: []optest.User{{Subject: "alice", Claims: map[string]any{
+				"name": "Alice", "email": "alice@example.com", "phone_number": "12345", "groups": []string{"a", "b"},
+			}}, {Subject: "bob"}},
+			Now: a.now,
+		},
+		LoginParams: []string{"login_hint", "prompt", "ui_locales", "acr_values", "max_age"},
+	}
+	o.addProvider(rp.ClientSecretBasic)
+	for _, change := range changes {
+		change(o)
+	}
+	a.op = optest.Start(t, o.OP)
+	for i, cfg := range o.RP {
+		if cfg.Issuer == "" {
+			cfg.Issuer = a.op.Issuer()
+		}
+		cfg.Now = a.now
+		client, err := rp.New(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Load(t.Context()); err != nil {
+		if err := client.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return c
-	}
-	providers := Providers{{
-		Name: "one", LoginParams: []string{"login_hint", "prompt", "ui_locales", "acr_values", "max_age"},
-		Client: client("app", "the-client-secret", rp.ClientSecretBasic, urls.Callback("one", true)),
-	}}
-	ring := session.NewKeyRing()
-	o := Options{
-		URLs: urls, Providers: providers, Keys: ring,
-		SameSite: http.SameSiteStrictMode, Claims: []string{"sub", "name", "email", "groups"},
-		PostLogoutReturnURL: "/", IDTokenHint: true,
-		Now: a.now, Logger: slog.New(slog.DiscardHandler),
-		OnLoginFailed: func(_ *http.Request, _ string, code problem.Code, _ error) {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			a.fails = append(a.fails, code)
-		},
-	}
-	for _, change := range changes {
-		change(&o)
-	}
-	if len(o.Providers) == 0 { // twoProviders
-		o.Providers = append(providers, Provider{
-			Name: "two", Client: client("second", "the-second-secret", rp.ClientSecretPost, urls.Callback("two", false)),
-		})
+		o.Providers = append(o.Providers, Provider{Name: names[i], Client: client, LoginParams: o.LoginParams})
 	}
 	o.Sessions = session.NewManager(a.store, ring, session.Options{
 		IdleTimeout: 30 * time.Minute, Lifetime: 12 * time.Hour, RefreshBefore: time.Minute,
 		Refresher: NewRefresher(o.Providers), RevokeTokens: true, Now: a.now,
 	})
 	t.Cleanup(func() { _ = o.Sessions.Close(t.Context()) })
-	a.Handler = New(o)
+	a.Handler = New(o.Options)
 
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /bff/login": a.Login, "GET /bff/callback": a.Callback, "GET /bff/callback/{provider}": a.Callback,
+		"POST /bff/callback": a.Callback, "POST /bff/callback/{provider}": a.Callback,
+		"GET /bff/login/initiate": a.Initiate, "POST /bff/login/initiate": a.Initiate,
 		"GET /bff/landing": a.Landing, "GET /bff/error": a.ErrorPage, "GET /bff/session": a.Session,
 		"POST /bff/session/extend": a.Extend, "GET /bff/user": a.User, "POST /bff/logout": a.PostLogout,
 		"GET /bff/logout": a.Logout, "GET /bff/logout/callback": a.LogoutCallback, "GET /bff/jwks.json": a.JWKS,
@@ -145,7 +149,44 @@ func newApp(t *testing.T, changes ...func(*Options)) *app {
 	return a
 }
 
-func twoProviders(o *Options) { o.Providers = nil }
+// addProvider registers one more client at OP.
+func (o *setup) addProvider(auth rp.ClientAuth) {
+	name := names[len(o.RP)]
+	redirectURI := o.URLs.Callback(name, name == "one")
+	o.OP.Clients = append(o.OP.Clients, optest.Client{
+		ID: "client-" + name, Secret: "secret-of-" + name, AuthMethod: string(auth),
+		RedirectURIs: []string{redirectURI}, PostLogoutRedirectURIs: []string{o.URLs.LogoutCallback()},
+	})
+	o.RP = append(o.RP, rp.Config{
+		ClientID: "client-" + name, ClientAuth: auth, ClientSecret: secret.New("secret-of-" + name),
+		RedirectURI: redirectURI, PostLogoutRedirectURI: o.URLs.LogoutCallback(),
+		Scopes:         []string{"openid", "profile", "email", "offline_access"},
+		PushedRequests: rp.PushedOff, // so that requests can be read off the browser's address
+		HTTPClient:     &http.Client{Transport: &http.Transport{}},
+	})
+}
+
+func twoProviders(o *setup) { o.addProvider(rp.ClientSecretPost) }
+
+// twoOPs has the second provider at an OP of its own, which is returned.
+func twoOPs(t *testing.T) (other func() *optest.Server, change func(*setup)) {
+	var op *optest.Server
+	return func() *optest.Server { return op }, func(o *setup) {
+		twoProviders(o)
+		cfg := o.OP
+		cfg.Clients = o.OP.Clients[1:]
+		op = optest.Start(t, cfg)
+		o.RP[1].Issuer = op.Issuer()
+	}
+}
+
+func responseMode(mode rp.ResponseMode) func(*setup) {
+	return func(o *setup) {
+		for i := range o.RP {
+			o.RP[i].ResponseMode = mode
+		}
+	}
+}
 
 // write stands in for the gateway's writer of errors.
 func write(w http.ResponseWriter, err error) {
@@ -185,7 +226,7 @@ func (b *browser) do(method, address string, headers ...string) answer {
 	if strings.HasPrefix(address, "/") {
 		address = b.app.URL + address
 	}
-	req, err := http.NewRequestWithContext(b.t.Context(), method, address, nil)
+	req, err := http.NewRequest(method, address, nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -193,7 +234,32 @@ func (b *browser) do(method, address string, headers ...string) answer {
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(name, value)
 	}
-	res, err := b.http.Do(req)
+	return b.send(req)
+}
+
+// post sends a form as another site's page does.
+func (b *browser) post(address string, form url.Values) answer {
+	b.t.Helper()
+	target, err := url.Parse(b.app.URL + address)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.follow(optest.Answer{URL: target, Form: form})
+}
+
+// follow takes an authorization response to the app.
+func (b *browser) follow(response optest.Answer) answer {
+	b.t.Helper()
+	req, err := response.NewRequest()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.send(req)
+}
+
+func (b *browser) send(req *http.Request) answer {
+	b.t.Helper()
+	res, err := b.http.Do(req.WithContext(b.t.Context()))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -210,14 +276,20 @@ func (b *browser) get(address string, headers ...string) answer {
 	return b.do(http.MethodGet, address, headers...)
 }
 
-// startLogin returns the callback URL that the OP sends the browser to.
-func (b *browser) startLogin(query string) string {
+// authorize begins a login and returns the address at the OP.
+func (b *browser) authorize(query string) string {
 	b.t.Helper()
 	res := b.get("/bff/login" + query)
 	if res.StatusCode != http.StatusFound {
 		b.t.Fatalf("login: %s %s", res.Status, res.body)
 	}
-	return b.app.op.Visit(res.Header.Get("Location")).String()
+	return res.Header.Get("Location")
+}
+
+// startLogin returns the callback URL that the OP sends the browser to.
+func (b *browser) startLogin(query string) string {
+	b.t.Helper()
+	return b.app.op.Visit(b.authorize(query)).String()
 }
 
 // login signs alice in.
@@ -237,11 +309,27 @@ func (b *browser) session() (s sessionAnswer) {
 	return s
 }
 
+// wantFailed checks that a callback led to the error page, and nobody is signed in.
+func (b *browser) wantFailed(res answer) {
+	b.t.Helper()
+	if res.StatusCode != http.StatusSeeOther || !strings.HasPrefix(res.Header.Get("Location"), "/bff/error") {
+		b.t.Errorf("callback: %s to %s", res.Status, res.Header.Get("Location"))
+	}
+	if b.session().Authenticated {
+		b.t.Error("somebody is signed in")
+	}
+}
+
 func (b *browser) wantAnonymous(reason string) {
 	b.t.Helper()
 	if s := b.session(); s.Authenticated || s.Reason != reason || s.LoginURL != "/bff/login" {
 		b.t.Errorf("session = %+v; want anonymous because %q", s, reason)
 	}
+}
+
+func (b *browser) setCookie(c *http.Cookie) {
+	u, _ := url.Parse(b.app.URL)
+	b.http.Jar.SetCookies(u, []*http.Cookie{c})
 }
 
 func (b *browser) cookies(prefix string) (found []*http.Cookie) {

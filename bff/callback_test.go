@@ -249,7 +249,7 @@ func TestCallbackReplacesTheSessionOfTheFlow(t *testing.T) {
 
 // FLOW-34: another tab was faster. The flow does not know its session; a Lax cookie tells of it.
 func TestCallbackReplacesTheSessionOfAnotherTab(t *testing.T) {
-	a := newApp(t, func(o *Options) { o.SameSite = http.SameSiteLaxMode })
+	a := newApp(t, func(o *setup) { o.SameSite = http.SameSiteLaxMode })
 	b := a.browser()
 	callback := b.startLogin("")
 	b.get(b.startLogin(""))

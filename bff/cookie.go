@@ -1,6 +1,7 @@
 package bff
 
 import (
+	"crypto/rand"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +13,7 @@ import (
 type cookies struct {
 	session string // the ticket
 	flow    string // prefix; one cookie per login in flight
+	posted  string // prefix of those whose response comes as a POST; begins with flow
 	logout  string // a logout on its way to the OP and back
 	flash   string // prefix; what the page after a redirect shows, for one minute
 
@@ -33,7 +35,8 @@ func newCookies(public *url.URL, sameSite http.SameSite) cookies {
 	}
 	base := prefix + "cloakroom"
 	return cookies{
-		session: base + suffix, flow: base + "-flow-", logout: base + "-logout" + suffix, flash: base + "-flash",
+		session: base + suffix, flow: base + "-flow-", posted: base + "-flow-post-",
+		logout: base + "-logout" + suffix, flash: base + "-flash",
 		suffix: suffix, secure: secure, sameSite: sameSite,
 	}
 }
@@ -66,17 +69,40 @@ func (c cookies) setSession(w http.ResponseWriter, ticket string) {
 func (c cookies) setShort(w http.ResponseWriter, name, value string, life time.Duration) {
 	http.SetCookie(w, &http.Cookie{
 		Name: name, Value: value, MaxAge: int(life / time.Second),
-		Path: "/", HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode,
+		Path: "/", HttpOnly: true, Secure: c.secure, SameSite: c.sameSiteOf(name),
 	})
 }
 
 func (c cookies) clear(w http.ResponseWriter, name string) {
-	sameSite := http.SameSiteLaxMode
-	if name == c.session {
-		sameSite = c.sameSite
-	}
 	http.SetCookie(w, &http.Cookie{
 		Name: name, MaxAge: -1,
-		Path: "/", HttpOnly: true, Secure: c.secure, SameSite: sameSite,
+		Path: "/", HttpOnly: true, Secure: c.secure, SameSite: c.sameSiteOf(name),
 	})
+}
+
+// newFlowName names the cookie of one more flow. The name is random: tabs that start at the same moment, each unaware of
+// the other, must not write the same cookie. It also tells, to whoever clears the cookie, how it was set.
+func (c cookies) newFlowName(posted bool) string {
+	prefix := c.flow
+	if posted {
+		prefix = c.posted
+	}
+	return prefix + strings.ToLower(rand.Text()[:8]) + c.suffix
+}
+
+func (c cookies) isFlow(name string) bool {
+	return strings.HasPrefix(name, c.flow) && strings.HasSuffix(name, c.suffix)
+}
+
+// sameSiteOf is the SameSite of a cookie. Of those that have to reach the callback it is Lax, unless the OP's page posts
+// the response to us from its own site: with such a request only a cookie comes that says None (FPM-02). A browser takes
+// None from https alone; on loopback http the OP is on the same site, where Lax will do.
+func (c cookies) sameSiteOf(name string) http.SameSite {
+	switch {
+	case name == c.session:
+		return c.sameSite
+	case c.secure && strings.HasPrefix(name, c.posted):
+		return http.SameSiteNoneMode
+	}
+	return http.SameSiteLaxMode
 }

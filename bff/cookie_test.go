@@ -25,7 +25,7 @@ func setCookies(write func(w http.ResponseWriter)) []string {
 	return rec.Header().Values("Set-Cookie")
 }
 
-// BFF-04 to 08, CK-01, CK-02, CK-06, CK-11: every cookie, at setting and at deletion, to the letter.
+// BFF-04 to 08, CK-01, CK-02, CK-06, CK-11, FPM-02, FPM-05: every cookie, at setting and at deletion, to the letter.
 func TestCookieAttributes(t *testing.T) {
 	for _, test := range []struct {
 		public   string
@@ -37,18 +37,30 @@ func TestCookieAttributes(t *testing.T) {
 			"__Host-Http-cloakroom=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Strict",
 			"__Host-Http-cloakroom-logout=L; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=Lax",
 			"__Host-Http-cloakroom-logout=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax",
+			"__Host-Http-cloakroom-flow-1=F; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=Lax",
+			"__Host-Http-cloakroom-flow-1=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax",
+			"__Host-Http-cloakroom-flow-post-1=F; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=None",
+			"__Host-Http-cloakroom-flow-post-1=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=None",
 		}},
 		{"https://app.example.com", http.SameSiteLaxMode, []string{
 			"__Host-Http-cloakroom=T; Path=/; HttpOnly; Secure; SameSite=Lax",
 			"__Host-Http-cloakroom=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax",
 			"__Host-Http-cloakroom-logout=L; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=Lax",
 			"__Host-Http-cloakroom-logout=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax",
+			"__Host-Http-cloakroom-flow-1=F; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=Lax",
+			"__Host-Http-cloakroom-flow-1=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax",
+			"__Host-Http-cloakroom-flow-post-1=F; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=None",
+			"__Host-Http-cloakroom-flow-post-1=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=None",
 		}},
 		{"http://localhost:8080", http.SameSiteStrictMode, []string{
 			"cloakroom-8080=T; Path=/; HttpOnly; SameSite=Strict",
 			"cloakroom-8080=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict",
 			"cloakroom-logout-8080=L; Path=/; Max-Age=600; HttpOnly; SameSite=Lax",
 			"cloakroom-logout-8080=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",
+			"cloakroom-flow-1-8080=F; Path=/; Max-Age=600; HttpOnly; SameSite=Lax",
+			"cloakroom-flow-1-8080=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",
+			"cloakroom-flow-post-1-8080=F; Path=/; Max-Age=600; HttpOnly; SameSite=Lax",
+			"cloakroom-flow-post-1-8080=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",
 		}},
 	} {
 		c := cookiesOf(t, test.public, test.sameSite)
@@ -57,6 +69,10 @@ func TestCookieAttributes(t *testing.T) {
 			c.clear(w, c.session)
 			c.setShort(w, c.logout, "L", 10*time.Minute)
 			c.clear(w, c.logout)
+			for _, flow := range []string{c.flow + "1" + c.suffix, c.posted + "1" + c.suffix} {
+				c.setShort(w, flow, "F", 10*time.Minute)
+				c.clear(w, flow)
+			}
 		})
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.public, diff)

@@ -3,11 +3,9 @@ package bff
 import (
 	"cmp"
 	"crypto/rand"
-	"crypto/subtle"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -33,6 +31,7 @@ type flow struct {
 	Params    url.Values `json:"q,omitempty"`
 	ReturnURL string     `json:"r"`
 	Previous  session.ID `json:"o,omitempty"` // the session that a login replaces; a strict cookie does not reach the callback
+	Subject   string     `json:"u,omitempty"` // who must come back from a step-up: sub at Issuer (EXT-08)
 	Started   int64      `json:"t"`           // Unix milliseconds
 }
 
@@ -56,7 +55,7 @@ type flowCookie struct {
 // cookies that only look like flows.
 func (h *Handler) flows(r *http.Request) (open []flowCookie, stale []string) {
 	for _, c := range r.Cookies() {
-		if !strings.HasPrefix(c.Name, h.cookies.flow) || !strings.HasSuffix(c.Name, h.cookies.suffix) {
+		if !h.cookies.isFlow(c.Name) {
 			continue
 		}
 		f := flowCookie{name: c.Name, size: len(c.Name) + len(c.Value)}
@@ -70,10 +69,10 @@ func (h *Handler) flows(r *http.Request) (open []flowCookie, stale []string) {
 	return open, stale
 }
 
-// saveFlow gives the browser one more flow and takes away what no longer fits. The cookie's name is random: tabs that
-// start at the same moment, each unaware of the other, must not write the same cookie.
-func (h *Handler) saveFlow(w http.ResponseWriter, r *http.Request, f flow) error {
-	name := h.cookies.flow + strings.ToLower(rand.Text()[:8]) + h.cookies.suffix
+// saveFlow gives the browser one more flow and takes away what no longer fits. posted tells that the response will come
+// as a cross-site POST.
+func (h *Handler) saveFlow(w http.ResponseWriter, r *http.Request, f flow, posted bool) error {
+	name := h.cookies.newFlowName(posted)
 	sealed, err := h.sealer.seal(name, f, h.Now().Add(flowLife))
 	if err != nil {
 		return err
@@ -90,15 +89,4 @@ func (h *Handler) saveFlow(w http.ResponseWriter, r *http.Request, f flow) error
 	}
 	h.cookies.setShort(w, name, sealed, flowLife)
 	return nil
-}
-
-// findFlow returns the flow with the given state, and how many others the browser has in flight.
-func (h *Handler) findFlow(r *http.Request, state string) (found flowCookie, others int, ok bool) {
-	open, _ := h.flows(r)
-	for _, f := range open {
-		if subtle.ConstantTimeCompare([]byte(f.State), []byte(state)) == 1 {
-			return f, len(open) - 1, true
-		}
-	}
-	return flowCookie{}, len(open), false
 }

@@ -57,7 +57,7 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) error {
 			})
 		}
 	}
-	location, err := h.startLogin(w, r, provider, returnURL, query)
+	location, expiresIn, err := h.startLogin(w, r, provider, returnURL, query)
 	if err != nil {
 		return err
 	}
@@ -65,16 +65,19 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) error {
 		return writeJSON(w, struct {
 			AuthorizationURL string `json:"authorization_url"`
 			ExpiresIn        int    `json:"expires_in"` // seconds
-		}{location, int(flowLife / time.Second)})
+		}{location, int(expiresIn / time.Second)})
 	}
 	redirect(w, location, http.StatusFound)
 	return nil
 }
 
-func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, p Provider, returnURL string, query map[string]string) (string, error) {
+// startLogin begins a flow and returns where to send the browser, and for how long that address is good.
+func (h *Handler) startLogin(
+	w http.ResponseWriter, r *http.Request, p Provider, returnURL string, query map[string]string,
+) (location string, expiresIn time.Duration, err error) {
 	metadata, err := p.Client.Metadata()
 	if err != nil {
-		return "", problem.Wrap(problem.ProviderUnavailable, err)
+		return "", 0, problem.Wrap(problem.ProviderUnavailable, err)
 	}
 	f := newFlow(h.Now())
 	f.Provider, f.Issuer, f.ReturnURL = p.Name, metadata.Issuer, returnURL
@@ -87,19 +90,30 @@ func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, p Provider,
 			f.Params.Set(name, value)
 		}
 	}
-	location, err := p.Client.AuthorizationURL(r.Context(), f.request())
+	if f.Subject, err = h.subjectOfStepUp(r, f); err != nil {
+		return "", 0, err
+	}
+	if p.Client.Pushes() && h.AdmitPush != nil {
+		if err := h.AdmitPush(r); err != nil {
+			return "", 0, err
+		}
+	}
+	location, expiresIn, err = p.Client.AuthorizationURL(r.Context(), f.request())
 	switch {
-	case errors.Is(err, rp.ErrUnavailable):
-		return "", problem.Wrap(problem.ProviderUnavailable, err)
 	case errors.Is(err, rp.ErrParameter):
-		return "", &problem.Error{Code: problem.BadRequest, Detail: "a login parameter has a value that cannot be sent", Err: err}
-	case err != nil:
-		return "", err
+		const detail = "a login parameter has a value that cannot be sent"
+		return "", 0, &problem.Error{Code: problem.BadRequest, Detail: detail, Err: err}
+	case err != nil: // of the provider, too, when the request was pushed to it
+		h.Logger.WarnContext(r.Context(), "a login could not begin", "provider", p.Name, "err", err)
+		return "", 0, loginProblem(err)
 	}
-	if err := h.saveFlow(w, r, f); err != nil {
-		return "", &problem.Error{Code: problem.BadRequest, Detail: "the login parameters are too long", Err: err}
+	if err := h.saveFlow(w, r, f, p.Client.PostsResponse()); err != nil {
+		return "", 0, &problem.Error{Code: problem.BadRequest, Detail: "the login parameters are too long", Err: err}
 	}
-	return location, nil
+	if expiresIn == 0 || expiresIn > flowLife {
+		expiresIn = flowLife
+	}
+	return location, expiresIn, nil
 }
 
 // request is the flow as the relying party knows it.

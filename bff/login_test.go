@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/cloakroom/cloakroom/bff/optest"
+	"github.com/cloakroom/cloakroom/bff/rp"
+	"github.com/cloakroom/cloakroom/session/problem"
 )
 
 // FLOW-01, 05, 16, 44: what the OP is asked for, whatever the browser adds.
@@ -25,7 +27,7 @@ func TestLoginRedirects(t *testing.T) {
 	}
 	q := to.Query()
 	for name, want := range map[string]string{
-		"client_id": "app", "redirect_uri": a.URL + "/bff/callback", "scope": "openid profile email offline_access",
+		"client_id": "client-one", "redirect_uri": a.URL + "/bff/callback", "scope": "openid profile email offline_access",
 		"response_type": "code", "code_challenge_method": "S256", "login_hint": "alice", "resource": "", "response_mode": "",
 	} {
 		if got := q.Get(name); got != want {
@@ -53,6 +55,70 @@ func TestLoginAsJSON(t *testing.T) {
 	callback := b.app.op.Visit(got.AuthorizationURL)
 	if res := b.get(callback.String()); res.Header.Get("Location") != "/bff/landing" {
 		t.Errorf("the login does not finish: %s %s", res.Status, res.Header.Get("Location"))
+	}
+}
+
+func pushed(o *setup) {
+	for i := range o.RP {
+		o.RP[i].PushedRequests = rp.PushedRequired
+	}
+}
+
+// PAR-04, PAR-05: a page may navigate for as long as both the OP's request_uri and our flow live, in seconds; and each
+// login has a request_uri of its own.
+func TestLoginAsJSONWithPushedRequest(t *testing.T) {
+	t.Parallel()
+	for life, want := range map[int]string{90: `"expires_in":90}`, 600: `"expires_in":600}`, 3600: `"expires_in":600}`} {
+		a := newApp(t, pushed)
+		a.op.Fault(optest.EditPushedResponse("life", func(response map[string]any) { response["expires_in"] = life }))
+		seen := map[string]bool{}
+		for range 2 {
+			res := a.browser().get("/bff/login", "Accept: application/json", "X-CSRF: 1")
+			if !strings.Contains(res.body, want) || !strings.Contains(res.body, "request_uri=") {
+				t.Errorf("%s, want %s", res.body, want)
+			}
+			seen[res.body] = true
+		}
+		if n := a.op.Count(optest.PushedEndpoint); n != 2 || len(seen) != 2 {
+			t.Errorf("%d pushed requests, %d addresses", n, len(seen))
+		}
+	}
+}
+
+// PAR-03: an OP that does not take the request ends the login here, on our page, and with no flow begun.
+func TestLoginThatCannotBePushed(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		fault  optest.Fault
+		status int
+		code   string
+	}{
+		{optest.Status(optest.PushedEndpoint, 500), 503, "provider_unavailable"},
+		{optest.Status(optest.PushedEndpoint, 429), 503, "provider_unavailable"},
+		{optest.Status(optest.PushedEndpoint, 400), 400, "login_failed"},
+	} {
+		a := newApp(t, pushed)
+		a.op.Fault(test.fault)
+		res := a.browser().get("/bff/login")
+		if res.StatusCode != test.status || strings.TrimSpace(res.body) != test.code || len(res.Cookies()) != 0 {
+			t.Errorf("%s: %s %s", test.fault, res.Status, res.body)
+		}
+	}
+}
+
+// PAR-06: who limits logins is asked before the provider is, about those that cost it a request and no others.
+func TestAdmitPush(t *testing.T) {
+	t.Parallel()
+	refuse := func(o *setup) {
+		o.AdmitPush = func(*http.Request) error { return problem.New(problem.TooManyRequests, "") }
+	}
+	a := newApp(t, pushed, refuse)
+	res := a.browser().get("/bff/login")
+	if res.StatusCode != http.StatusTooManyRequests || len(res.Cookies()) != 0 || a.op.Count(optest.PushedEndpoint) != 0 {
+		t.Errorf("%s, %d pushed requests", res.Status, a.op.Count(optest.PushedEndpoint))
+	}
+	if res := newApp(t, refuse).browser().get("/bff/login"); res.StatusCode != http.StatusFound {
+		t.Errorf("a login that is not pushed: %s", res.Status)
 	}
 }
 

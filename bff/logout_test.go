@@ -33,7 +33,7 @@ func (b *browser) wantAtOP(res answer, hint bool) *url.URL {
 		b.t.Errorf("Referrer-Policy %q", policy)
 	}
 	q := to.Query()
-	if q.Has("id_token_hint") != hint || q.Get("client_id") != "app" || len(q.Get("state")) < 22 ||
+	if q.Has("id_token_hint") != hint || q.Get("client_id") != "client-one" || len(q.Get("state")) < 22 ||
 		q.Get("post_logout_redirect_uri") != b.app.URL+"/bff/logout/callback" {
 		b.t.Errorf("at the OP: %v", q)
 	}
@@ -207,7 +207,7 @@ func TestPendingLogoutIsUsedOnce(t *testing.T) {
 // RPL-03: the hint can be turned off.
 func TestLogoutWithoutHint(t *testing.T) {
 	for _, post := range []bool{true, false} {
-		b := newApp(t, func(o *Options) { o.IDTokenHint = false }).browser()
+		b := newApp(t, func(o *setup) { o.IDTokenHint = false }).browser()
 		b.login()
 		to := b.session().LogoutURL
 		if post {

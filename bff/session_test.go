@@ -164,10 +164,3 @@ func TestUserAsDuendeWritesIt(t *testing.T) {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}
 }
-
-func TestJWKSIsASet(t *testing.T) {
-	res := newApp(t).browser().get("/bff/jwks.json")
-	if res.Header.Get("Content-Type") != "application/jwk-set+json" || strings.TrimSpace(res.body) != `{"keys":[]}` {
-		t.Errorf("%s %s", res.Header.Get("Content-Type"), res.body)
-	}
-}

@@ -2,14 +2,17 @@ package rp
 
 import (
 	"context"
-	"crypto/subtle"
+	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 
@@ -30,6 +33,9 @@ type AuthorizationRequest struct {
 	Started time.Time
 }
 
+// maxParam bounds, in bytes, each parameter that the browser chose.
+const maxParam = 512
+
 // verifierForm is RFC 7636 §4.1.
 var verifierForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 
@@ -48,11 +54,28 @@ func (r *AuthorizationRequest) validate() error {
 			return fmt.Errorf("%w: %s is set by us alone (FLOW-44)", ErrParameter, name)
 		case len(values) != 1:
 			return fmt.Errorf("%w: %s must be given once", ErrParameter, name)
+		case len(values[0]) > maxParam || !isText(values[0]):
+			return fmt.Errorf("%w: %s must have at most %d bytes and no control characters", ErrParameter, name, maxParam)
+		}
+		if err := checkParam(name, values[0]); err != nil {
+			return fmt.Errorf("%w: %w", ErrParameter, err)
 		}
 	}
-	if s := r.Params.Get("max_age"); s != "" {
-		if _, err := parseMaxAge(s); err != nil {
-			return fmt.Errorf("%w: max_age must be a number of seconds", ErrParameter)
+	return nil
+}
+
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }
+
+// checkParam says what is wrong with a parameter whose value has a form.
+func checkParam(name, value string) error {
+	switch name {
+	case "max_age":
+		if _, err := parseMaxAge(value); err != nil {
+			return errors.New("max_age must be a number of seconds")
+		}
+	case "claims":
+		if _, err := parseObject([]byte(value)); err != nil {
+			return errors.New("claims must be a JSON object (Core §5.5)")
 		}
 	}
 	return nil
@@ -61,6 +84,43 @@ func (r *AuthorizationRequest) validate() error {
 func parseMaxAge(s string) (time.Duration, error) {
 	seconds, err := strconv.ParseUint(s, 10, 31)
 	return time.Duration(seconds) * time.Second, err
+}
+
+// validateRequests checks what authorization requests are made of.
+func (cfg *Config) validateRequests() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	for name, value := range cfg.AuthorizationParams {
+		if slices.Contains(protocolParams, name) {
+			bad("authorization_params must not contain %s, which has a key of its own or is set for each login", name)
+		} else if err := checkParam(name, value); err != nil {
+			bad("authorization_params: %w", err)
+		}
+	}
+	for _, resource := range cfg.Resource {
+		if u, err := url.Parse(resource); err != nil || !u.IsAbs() || strings.Contains(resource, "#") {
+			bad("resource must hold absolute URIs without a fragment (RFC 8707)")
+		}
+	}
+	if types, err := detailTypes(cfg.AuthorizationDetails); err != nil {
+		errs = append(errs, err)
+	} else if len(cfg.AuthorizationDetails) > 0 && len(types) == 0 {
+		bad("authorization_details must not be empty; leave the key out")
+	}
+	if !slices.Contains([]PushedRequests{PushedAuto, PushedRequired, PushedOff}, cfg.PushedRequests) {
+		bad("pushed_authorization_requests must be auto, required or off")
+	}
+	switch {
+	case cfg.RequestObjectAlg == "":
+	case cfg.Keys == nil:
+		bad("request_object_signing_alg needs a key: set client_key_file")
+	default:
+		if _, err := cfg.Keys.signer(cfg.RequestObjectAlg); err != nil {
+			bad("request_object_signing_alg: client_key_file: %w", err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // asked returns a parameter as it was sent: the configured value, or else the browser's.
@@ -72,15 +132,47 @@ func (c *Client) asked(r AuthorizationRequest, name string) string {
 }
 
 // AuthorizationURL returns where to send the browser: the code flow with PKCE S256, state and nonce, always (FLOW-01,
-// FLOW-05). Errors: ErrUnavailable, ErrParameter.
-func (c *Client) AuthorizationURL(_ context.Context, r AuthorizationRequest) (string, error) {
+// FLOW-05). With pushed requests that takes a request to the OP, bounded by ctx and the timeout of all requests. The
+// address works once and, if expiresIn is not zero, for that long.
+//
+// Errors: ErrParameter, ErrUnavailable; and when the OP refuses a pushed request, ErrInvalidClient or another
+// *TokenError.
+func (c *Client) AuthorizationURL(ctx context.Context, r AuthorizationRequest) (address string, expiresIn time.Duration, err error) {
 	p, err := c.loaded()
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if err := r.validate(); err != nil {
-		return "", err
+		return "", 0, err
 	}
+	pushes := c.pushesTo(p)
+	params := c.authorizationParams(r)
+	if c.cfg.RequestObjectAlg != "" {
+		object, err := c.requestObject(p, params)
+		if err != nil {
+			return "", 0, err
+		}
+		params = url.Values{"client_id": {c.cfg.ClientID}, "request": {object}}
+		if !pushes { // Core §6.1 wants these two outside as well, RFC 9101 does not mind them
+			params.Set("response_type", "code")
+			params.Set("scope", "openid")
+			expiresIn = requestObjectLife
+		}
+	}
+	if pushes {
+		var requestURI string
+		if requestURI, expiresIn, err = c.push(ctx, p, params); err != nil {
+			return "", 0, err
+		}
+		params = url.Values{"client_id": {c.cfg.ClientID}, "request_uri": {requestURI}} // PAR-04
+	}
+	address, err = withParams(p.AuthorizationEndpoint, params)
+	return address, expiresIn, err
+}
+
+// authorizationParams is the whole request. Of the same name the configured value counts, and nothing overrides what
+// the protocol needs.
+func (c *Client) authorizationParams(r AuthorizationRequest) url.Values {
 	params := url.Values{}
 	for name := range r.Params {
 		params.Set(name, r.Params.Get(name))
@@ -89,6 +181,9 @@ func (c *Client) AuthorizationURL(_ context.Context, r AuthorizationRequest) (st
 		params.Set(name, value)
 	}
 	params.Set("response_type", "code")
+	if c.cfg.ResponseMode != ResponseQuery { // which is the default of the code flow
+		params.Set("response_mode", string(c.cfg.ResponseMode))
+	}
 	params.Set("client_id", c.cfg.ClientID)
 	params.Set("redirect_uri", c.cfg.RedirectURI)
 	params.Set("scope", strings.Join(c.cfg.Scopes, " "))
@@ -96,7 +191,13 @@ func (c *Client) AuthorizationURL(_ context.Context, r AuthorizationRequest) (st
 	params.Set("nonce", r.Nonce)
 	params.Set("code_challenge", oauth2.S256ChallengeFromVerifier(r.Verifier.Reveal()))
 	params.Set("code_challenge_method", "S256")
-	return withParams(p.AuthorizationEndpoint, params)
+	if len(c.cfg.Resource) > 0 {
+		params["resource"] = c.cfg.Resource
+	}
+	if len(c.cfg.AuthorizationDetails) > 0 {
+		params.Set("authorization_details", string(c.cfg.AuthorizationDetails))
+	}
+	return params
 }
 
 // withParams adds params to the query that an endpoint may already have (FLOW-45); of the same name, ours count.
@@ -106,52 +207,7 @@ func withParams(endpoint string, params url.Values) (string, error) {
 		return "", err
 	}
 	query := u.Query()
-	for name := range params {
-		query.Set(name, params.Get(name))
-	}
+	maps.Copy(query, params)
 	u.RawQuery = query.Encode()
 	return u.String(), nil
-}
-
-// CheckResponse checks an authorization response against the flow's state and returns its code. It sends nothing.
-// An error response that passed the checks is an *AuthorizationError, any other refusal ErrResponse; ErrUnavailable
-// when the OP's metadata is not loaded. Unknown parameters are ignored (FLOW-28).
-func (c *Client) CheckResponse(params url.Values, state string) (code secret.String, err error) {
-	p, err := c.loaded()
-	if err != nil {
-		return secret.String{}, err
-	}
-	refuse := func(id, why string) (secret.String, error) {
-		return secret.String{}, fmt.Errorf("%w: %s (%s)", ErrResponse, why, id)
-	}
-	for _, values := range params {
-		if len(values) != 1 {
-			return refuse("FLOW-26", "a parameter occurs twice")
-		}
-	}
-	if state == "" || subtle.ConstantTimeCompare([]byte(params.Get("state")), []byte(state)) != 1 {
-		return refuse("FLOW-05", "the state is wrong")
-	}
-	switch {
-	case p.ResponseISS && !params.Has("iss"):
-		return refuse("FLOW-11", "iss is missing, though the OP says it always sends it")
-	case p.ResponseISS && params.Get("iss") != p.Issuer:
-		return refuse("FLOW-10", "iss is not the issuer that was asked")
-	case !p.ResponseISS && params.Has("iss"):
-		return refuse("FLOW-12", "iss came from an OP that does not announce it")
-	}
-	for _, name := range []string{"access_token", "id_token", "token_type", "response"} {
-		if params.Has(name) {
-			return refuse("FLOW-20", "it contains "+name+", which was not asked for")
-		}
-	}
-	switch {
-	case params.Has("error") && params.Has("code"):
-		return refuse("FLOW-13", "it contains both a code and an error")
-	case params.Has("error"):
-		return secret.String{}, &AuthorizationError{registered(params.Get("error"), authorizationCodes, "unknown")}
-	case params.Get("code") == "":
-		return refuse("FLOW-05", "it contains neither a code nor an error")
-	}
-	return secret.New(params.Get("code")), nil
 }

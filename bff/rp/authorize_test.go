@@ -17,10 +17,11 @@ import (
 // TestAuthorizationURL: what is sent, and nothing besides (FLOW-01, FLOW-05, FLOW-44, FLOW-16).
 func TestAuthorizationURL(t *testing.T) {
 	f := startLoaded(t, func(_ *optest.Config, c *rp.Config) {
+		c.PushedRequests = rp.PushedOff
 		c.AuthorizationParams = map[string]string{"access_type": "offline", "ui_locales": "de"}
 	})
 	r := newRequest(url.Values{"login_hint": {"a&b=c"}, "ui_locales": {"fr"}})
-	address, err := f.client.AuthorizationURL(t.Context(), r)
+	address, _, err := f.client.AuthorizationURL(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,8 +73,17 @@ func TestAuthorizationURLRefusesRequests(t *testing.T) {
 		"FLOW-44 response_mode":     param("response_mode", "fragment"),
 		"FLOW-26 parameter twice":   param("login_hint", "a", "b"),
 		"IDT-17 max_age not number": param("max_age", "-1"),
+		"claims not an object":      param("claims", `["name"]`),
+		"FLOW-44 resource":          param("resource", "https://evil.example"),
+		"JAR-02 sub":                param("sub", clientID),
+		"CA-01 client_assertion":    param("client_assertion", "a.b.c"),
+		"too long":                  param("login_hint", strings.Repeat("a", 513)),
+		"line end":                  param("login_hint", "a\r\nb"),
+		"NUL":                       param("login_hint", "a\x00"),
+		"control character C1":      param("login_hint", "a\u0085"),
+		"not UTF-8":                 param("login_hint", "a\xff"),
 	} {
-		if got, err := f.client.AuthorizationURL(t.Context(), r); !errors.Is(err, rp.ErrParameter) || got != "" {
+		if got, _, err := f.client.AuthorizationURL(t.Context(), r); !errors.Is(err, rp.ErrParameter) || got != "" {
 			t.Errorf("%s: %q, %v, want ErrParameter", name, got, err)
 		}
 	}
@@ -108,7 +118,7 @@ func TestCheckResponse(t *testing.T) {
 			f := startLoaded(t)
 			f.op.Fault(tt.fault)
 			r := newRequest(nil)
-			code, err := f.client.CheckResponse(f.authorize(r), r.State)
+			code, err := f.respond(f.authorize(r), r.State)
 			if !errors.Is(err, rp.ErrResponse) || !strings.Contains(err.Error(), tt.want) || !code.IsZero() {
 				t.Errorf("error %v, want ErrResponse naming %s", err, tt.want)
 			}
@@ -121,7 +131,7 @@ func TestCheckResponse(t *testing.T) {
 func TestCheckResponseWithoutState(t *testing.T) {
 	f := startLoaded(t)
 	params := url.Values{"code": {"c"}, "state": {""}, "iss": {f.op.Issuer()}}
-	if _, err := f.client.CheckResponse(params, ""); !errors.Is(err, rp.ErrResponse) {
+	if _, err := f.respond(params, ""); !errors.Is(err, rp.ErrResponse) {
 		t.Errorf("error %v, want ErrResponse", err)
 	}
 }
@@ -132,7 +142,7 @@ func TestCheckResponseOfOPWithoutISS(t *testing.T) {
 	f.op.Fault(optest.MetadataNoIss)
 	f.load()
 	r := newRequest(nil)
-	if _, err := f.client.CheckResponse(f.authorize(r), r.State); !errors.Is(err, rp.ErrResponse) || !strings.Contains(err.Error(), "FLOW-12") {
+	if _, err := f.respond(f.authorize(r), r.State); !errors.Is(err, rp.ErrResponse) || !strings.Contains(err.Error(), "FLOW-12") {
 		t.Errorf("error %v, want ErrResponse naming FLOW-12", err)
 	}
 	f.op.Fault(optest.CallbackNoIssuer)
@@ -152,7 +162,7 @@ func TestAuthorizationErrors(t *testing.T) {
 		f := startLoaded(t)
 		f.op.Fault(optest.CallbackError("access_denied", optest.HostileText))
 		r := newRequest(nil)
-		_, err := f.client.CheckResponse(f.authorize(r), r.State)
+		_, err := f.respond(f.authorize(r), r.State)
 		answer, ok := errors.AsType[*rp.AuthorizationError](err)
 		if !ok || answer.Code != "access_denied" || err.Error() != "the OP answered access_denied" {
 			t.Fatalf("error %#v", err)
@@ -162,7 +172,7 @@ func TestAuthorizationErrors(t *testing.T) {
 		f := startLoaded(t)
 		f.op.Fault(optest.CallbackError("<script>", strings.Repeat("x", 1000)))
 		r := newRequest(nil)
-		_, err := f.client.CheckResponse(f.authorize(r), r.State)
+		_, err := f.respond(f.authorize(r), r.State)
 		answer, ok := errors.AsType[*rp.AuthorizationError](err)
 		if !ok || answer.Code != "unknown" || err.Error() != "the OP answered unknown" {
 			t.Errorf("error %#v", err)
@@ -175,7 +185,7 @@ func TestAuthorizationErrors(t *testing.T) {
 			f := startLoaded(t)
 			f.op.Fault(optest.CallbackError("access_denied", ""), fault)
 			r := newRequest(nil)
-			_, err := f.client.CheckResponse(f.authorize(r), r.State)
+			_, err := f.respond(f.authorize(r), r.State)
 			if _, ok := errors.AsType[*rp.AuthorizationError](err); ok || !errors.Is(err, rp.ErrResponse) {
 				t.Errorf("error %v, want ErrResponse", err)
 			}

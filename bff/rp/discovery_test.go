@@ -54,13 +54,17 @@ func TestUnusableMetadata(t *testing.T) {
 		{"DIS-10", optest.Metadata("grant_types_supported", []string{"implicit"}), "authorization_code"},
 		{"DIS-10", optest.Metadata("id_token_signing_alg_values_supported", []string{"ES256"}), "RS256"},
 		{"DIS-10", optest.Metadata("token_endpoint_auth_methods_supported", []string{"private_key_jwt"}), "client_secret_basic"},
-		{"DIS-10", optest.Metadata("require_pushed_authorization_requests", true), "pushed authorization"},
+		{"DIS-10", optest.Metadata("require_signed_request_object", true), "request_object_signing_alg"},
+		{"DIS-07", optest.Body(metadata, "application/json", `{"issuer":"a","issuer":"b"}`), "two members of one name"},
 		{"DIS-10", optest.Metadata("authorization_response_iss_parameter_supported", "yes"), "wrong type"},
 		{"DIS-18", optest.Huge(metadata), "larger than"},
 		{"DIS-18", optest.Huge(optest.JWKSEndpoint), "larger than"},
 		{"DIS-04", optest.Status(optest.JWKSEndpoint, 500), "500"},
 		{"DIS-04", optest.Body(optest.JWKSEndpoint, "application/json", `{"keys":{}}`), "no array of keys"},
 		{"DIS-14", optest.JWKSEmpty, "no key"},
+		{"DIS-18", optest.JWKSMany, "larger than"},
+		{"DIS-04", optest.Gone(optest.JWKSEndpoint), "EOF"},
+		{"DIS-04", optest.Redirect(optest.JWKSEndpoint, 302, trap(t).URL), "302"},
 	} {
 		t.Run(tt.id+" "+tt.fault.String(), func(t *testing.T) {
 			f := start(t)
@@ -72,7 +76,7 @@ func TestUnusableMetadata(t *testing.T) {
 			if ready := f.client.Ready(); ready == nil || ready.Error() != err.Error() {
 				t.Errorf("Ready: %v, want what Load said", ready)
 			}
-			if _, err := f.client.AuthorizationURL(t.Context(), newRequest(nil)); !errors.Is(err, rp.ErrUnavailable) {
+			if _, _, err := f.client.AuthorizationURL(t.Context(), newRequest(nil)); !errors.Is(err, rp.ErrUnavailable) {
 				t.Errorf("AuthorizationURL: %v, want ErrUnavailable", err)
 			}
 
@@ -108,7 +112,7 @@ func TestUsableMetadata(t *testing.T) {
 		f := start(t)
 		f.op.Fault(optest.MetadataAuthorizationQuery)
 		f.load()
-		address, err := f.client.AuthorizationURL(t.Context(), newRequest(nil))
+		address, _, err := f.client.AuthorizationURL(t.Context(), newRequest(nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,19 +38,22 @@ var (
 // AuthorizationError is an error response of the authorization endpoint that passed every check (FLOW-13): the OP
 // really said this about our request.
 type AuthorizationError struct {
-	Code string // a registered code (Core §3.1.2.6), or "unknown"; nothing else of the answer is repeated (FLOW-40)
+	// Code is a registered code (Core §3.1.2.6 and its extensions), or "unknown"; nothing else of the answer is repeated
+	// (FLOW-40).
+	Code string
 }
 
-func (e *AuthorizationError) Error() string { return "the OP answered " + e.Code }
+func (e *AuthorizationError) Error() string { return "the OP answered " + e.Code + advice(e.Code) }
 
-// TokenError is an error answer of the token or revocation endpoint.
+// TokenError is an error answer of an endpoint that we call with our client authentication: for tokens, revocation or
+// pushed requests.
 type TokenError struct {
 	Status int
 	Code   string // a registered code (RFC 6749 §5.2 and its extensions), or ""
 }
 
 func (e *TokenError) Error() string {
-	return strings.TrimSpace(fmt.Sprintf("the OP answered %d %s", e.Status, e.Code))
+	return strings.TrimSpace(fmt.Sprintf("the OP answered %d %s", e.Status, e.Code)) + advice(e.Code)
 }
 
 // Is says which of the package's errors this is. A server in trouble may write anything into its body, so its status
@@ -83,26 +86,39 @@ func (e *MismatchError) Error() string { return ErrMismatch.Error() + ": " + e.c
 // Unwrap returns ErrMismatch and the failed check.
 func (e *MismatchError) Unwrap() []error { return []error{ErrMismatch, e.check} }
 
-var authorizationCodes = []string{
+// errorCodes are the codes that an OP may answer with, at any of its endpoints.
+var errorCodes = []string{
 	"invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope",
 	"server_error", "temporarily_unavailable", // RFC 6749 §4.1.2.1
+	"invalid_client", "invalid_grant", "unsupported_grant_type", // §5.2
+	"unsupported_token_type", // RFC 7009 §2.2.1
 	"interaction_required", "login_required", "account_selection_required", "consent_required", "invalid_request_uri",
 	"invalid_request_object", "request_not_supported", "request_uri_not_supported", "registration_not_supported", // Core §3.1.2.6
-	"unmet_authentication_requirements", "invalid_target", "invalid_authorization_details",
+	"unmet_authentication_requirements", // OpenID Connect Unmet Authentication Requirements 1.0 (EXT-10)
+	"invalid_target",                    // RFC 8707 §2
+	"invalid_authorization_details",     // RFC 9396 §5
 }
 
-var tokenCodes = []string{
-	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
-	"invalid_scope", // RFC 6749 §5.2
-	"unsupported_token_type", "invalid_target", "invalid_authorization_details", "server_error",
-	"temporarily_unavailable",
-}
-
-// registered returns code when it is in the list and otherwise what to use instead: text from outside that is not in
-// a list of ours goes nowhere.
-func registered(code string, list []string, otherwise string) string {
-	if slices.Contains(list, code) {
+// registered returns code when it is one that we know and otherwise what to use instead: text from outside that is not
+// in a list of ours goes nowhere.
+func registered(code, otherwise string) string {
+	if slices.Contains(errorCodes, code) {
 		return code
 	}
 	return otherwise
+}
+
+// advice continues the text of an error about which only the operator can do something.
+func advice(code string) string {
+	switch code {
+	case "invalid_target":
+		return "; the OP does not know what resource says in the configuration (EXT-01)"
+	case "invalid_authorization_details":
+		return "; the OP does not take what authorization_details says in the configuration"
+	case "invalid_scope":
+		return "; the OP does not allow what scopes says in the configuration"
+	case "invalid_request_object", "request_not_supported":
+		return "; compare request_object_signing_alg and the registered keys"
+	}
+	return ""
 }

@@ -20,7 +20,10 @@ type Grant struct {
 	IssuedAt     time.Time     // when it was asked for
 	ExpiresAt    time.Time     // of the access token; never zero (FLOW-31)
 	Scope        []string      // as granted (FLOW-32); at a refresh never more than at login (RFR-12)
-	Identity     Identity
+	// Details are the authorization_details as granted (RFC 9396 §7), an array or nil; at a refresh of no other types
+	// than at login (EXT-09).
+	Details  json.RawMessage
+	Identity Identity
 	// Claims are those of the ID token and of userinfo, each as the OP wrote it; members that were null are left out.
 	// After a refresh they are the new ID token's, to be laid over the older ones, and nil when none came.
 	Claims map[string]json.RawMessage
@@ -39,6 +42,9 @@ type Identity struct {
 	AuthTime time.Time `json:"auth_time,omitzero"` // zero when the OP did not say
 	IssuedAt time.Time `json:"iat"`                // of the newest ID token
 	Scope    []string  `json:"scope,omitempty"`    // granted at login
+	Resource []string  `json:"resource,omitempty"` // asked for at login, and so at every refresh (EXT-01)
+	// Details are the authorization_details that were granted at login.
+	Details json.RawMessage `json:"authorization_details,omitempty"`
 }
 
 // Exchange redeems a code, in exactly one token request whatever happens (FLOW-29), and verifies what comes back:
@@ -57,6 +63,7 @@ func (c *Client) Exchange(ctx context.Context, code secret.String, r Authorizati
 		"code":          {code.Reveal()},
 		"redirect_uri":  {c.cfg.RedirectURI}, // FLOW-17
 		"code_verifier": {r.Verifier.Reveal()},
+		"resource":      c.cfg.Resource, // EXT-01: the set that was authorized
 	})
 	if err != nil {
 		return nil, err
@@ -93,6 +100,9 @@ func (c *Client) verifyLogin(ctx context.Context, p *provider, t tokens, r Autho
 	if err := id.checkAccessToken(t.access); err != nil {
 		return nil, err
 	}
+	if err := c.checkDetails(ctx, t.details, c.cfg.AuthorizationDetails); err != nil {
+		return nil, err
+	}
 	claims := maps.Clone(id.claims)
 	if err := c.addUserinfo(ctx, p, t.access, id.Subject, claims); err != nil {
 		return nil, err
@@ -100,7 +110,7 @@ func (c *Client) verifyLogin(ctx context.Context, p *provider, t tokens, r Autho
 	if t.scope == nil {
 		t.scope = slices.Clone(c.cfg.Scopes)
 	}
-	id.Scope = t.scope
+	id.Scope, id.Resource, id.Details = t.scope, c.cfg.Resource, t.details
 	return t.grant(id.Identity, claims), nil
 }
 
@@ -108,7 +118,8 @@ func (c *Client) verifyLogin(ctx context.Context, p *provider, t tokens, r Autho
 // the session's last grant; a new ID token must continue it (RFR-02 to RFR-08, RFR-13). Userinfo is not asked, so that
 // nothing stands between a rotated token and its storage.
 //
-// Errors: as at Exchange; and every failed check of the ID token is a *MismatchError, with the whole answer dropped.
+// Errors: as at Exchange; and every failed check of the ID token or of authorization_details is a *MismatchError, with
+// the whole answer dropped.
 func (c *Client) Refresh(ctx context.Context, refreshToken secret.String, original Identity) (*Grant, error) {
 	p, err := c.loaded()
 	if err != nil {
@@ -117,6 +128,7 @@ func (c *Client) Refresh(ctx context.Context, refreshToken secret.String, origin
 	t, err := c.requestTokens(ctx, p, url.Values{
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {refreshToken.Reveal()},
+		"resource":      original.Resource,
 	})
 	if err != nil {
 		return nil, err
@@ -131,6 +143,11 @@ func (c *Client) Refresh(ctx context.Context, refreshToken secret.String, origin
 		// The rest stays as it was at login: a refresh is not a new authentication.
 		identity.IssuedAt = id.IssuedAt
 		claims = id.claims
+	}
+	if t.details == nil {
+		t.details = original.Details
+	} else if err := c.checkDetails(ctx, t.details, original.Details); err != nil {
+		return nil, &MismatchError{RefreshToken: t.refresh, check: err}
 	}
 	t.scope = c.narrowed(ctx, t.scope, original.Scope)
 	return t.grant(identity, claims), nil
@@ -173,6 +190,7 @@ func (t tokens) grant(identity Identity, claims object) *Grant {
 		IssuedAt:     t.issuedAt,
 		ExpiresAt:    t.expiresAt,
 		Scope:        t.scope,
+		Details:      t.details,
 		Identity:     identity,
 		Claims:       claims,
 	}

@@ -1,6 +1,11 @@
 package rp_test
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"net/url"
@@ -8,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/cloakroom/cloakroom/bff/optest"
 	"github.com/cloakroom/cloakroom/bff/rp"
+	"github.com/cloakroom/cloakroom/session/secret"
 )
 
 // TestIDTokenRefused: each fault fails the login with an error that names the check, after one token request and
@@ -22,7 +30,8 @@ func TestIDTokenRefused(t *testing.T) {
 		{"IDT-01", optest.NoIDToken},
 		{"IDT-02", optest.BadSignature},
 		{"IDT-03", optest.OtherAlg},
-		{"IDT-03", optest.AlgNone},           // IDT-04
+		{"IDT-03", optest.AlgNone}, // IDT-04
+		{"IDT-03", optest.AlgNoneOddCase},
 		{"IDT-03", optest.AlgHS256PublicKey}, // IDT-05
 		{"IDT-06", optest.WrongIssuer},
 		{"IDT-06", optest.IssuerTrailingSlash},
@@ -45,7 +54,11 @@ func TestIDTokenRefused(t *testing.T) {
 		{"IDT-12", optest.EmptySubject},
 		{"IDT-12", optest.LongSubject},
 		{"IDT-12", optest.IDTokenClaim("sub", "älice")},
+		{"IDT-12", optest.IDTokenClaim("sub", "alice\r\nX-Evil: 1")},
+		{"IDT-12", optest.IDTokenClaim("sub", "alice\x7f")},
 		{"IDT-25", optest.IDTokenClaim("sub", 7)},
+		{"IDT-25", optest.TwoSubjects},
+		{"IDT-25", optest.IDTokenClaim("exp", json.RawMessage("1e400"))},
 		{"IDT-13", optest.NotYetValid},
 		{"IDT-14", optest.NoNonce},
 		{"IDT-14", optest.OtherNonce},
@@ -59,10 +72,14 @@ func TestIDTokenRefused(t *testing.T) {
 		{"IDT-22", optest.TypeLogout},
 		{"IDT-22", optest.TypeAccess},
 		{"IDT-22", optest.TypeLogoutOddCase}, // IDT-23
-		{"IDT-22", optest.IDTokenType("dpop+jwt")},
+		{"IDT-22", optest.TypeDPoP},
+		{"IDT-22", optest.TypeRequestObject},
+		{"IDT-22", optest.TypeIntrospection},
 		{"IDT-24", optest.TokenMember("id_token", "a.b.c.d.e")},
+		{"IDT-24", optest.UnregisteredEncryption},
 		{"IDT-30", optest.TokenMember("id_token", "a.b")},
 		{"IDT-30", optest.TokenMember("id_token", "{}")},
+		{"IDT-30", optest.ExtraPart},
 		{"IDT-30", optest.IDTokenClaim("padding", strings.Repeat("a", 100<<10))},
 	} {
 		t.Run(tt.id+" "+tt.fault.String(), func(t *testing.T) {
@@ -101,6 +118,7 @@ func TestIDTokenAccepted(t *testing.T) {
 		{"IDT-12", optest.Fault{}, nil},
 		{"IDT-18", optest.NoAtHash, nil},
 		{"IDT-20", optest.NoKid, nil},
+		{"IDT-23", optest.NoType, nil},
 		{"IDT-23", optest.TypeOddCase, nil},
 		{"IDT-23", optest.IDTokenType("application/JWT"), nil},
 		{"IDT-25", optest.FractionalDates, nil},
@@ -133,22 +151,43 @@ func TestLeewayEnds(t *testing.T) {
 	}
 }
 
+// macs configures HS256, at the client and at the OP.
+func macs(_ *optest.Config, c *rp.Config) {
+	c.SigningAlg, c.ClientSecret = "HS256", secret.New(clientSecret+" of 32 octets")
+}
+
 func TestSigningAlgorithms(t *testing.T) {
-	for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
+	for _, alg := range []string{
+		"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256",
+	} {
 		t.Run(alg, func(t *testing.T) {
-			f := startLoaded(t, func(op *optest.Config, c *rp.Config) { op.SigningAlg, c.SigningAlg = alg, alg })
+			f := startLoaded(t, macs, func(op *optest.Config, c *rp.Config) {
+				if c.SigningAlg = alg; alg != "HS256" {
+					op.SigningAlg = alg
+				}
+			})
 			f.login()
-			f.op.Fault(optest.WrongAtHash) // its hash follows the algorithm
-			if _, err := f.exchange(nil); !errors.Is(err, rp.ErrIDToken) {
-				t.Errorf("wrong at_hash: %v", err)
+			for _, fault := range []optest.Fault{
+				optest.WrongAtHash, // its hash follows the algorithm (IDT-18)
+				optest.BadSignature,
+				optest.AlgNone,
+				optest.OtherAlg,
+			} {
+				f.op.ClearFaults()
+				f.op.Fault(fault)
+				if _, err := f.exchange(nil); !errors.Is(err, rp.ErrIDToken) {
+					t.Errorf("%s: %v", fault, err)
+				}
 			}
 		})
 	}
 }
 
-var threeMinutesAgo = optest.EditIDToken("auth_time three minutes ago", func(t *optest.JWT) {
-	t.Claims["auth_time"] = time.Now().Add(-3 * time.Minute).Unix()
-})
+func authTime(d time.Duration) optest.Fault {
+	return optest.EditIDToken("auth_time moved by "+d.String(), func(t *optest.JWT) {
+		t.Claims["auth_time"] = time.Now().Add(d).Unix()
+	})
+}
 
 // TestRequestedAuthentication: acr and auth_time are what was asked for (IDT-16, IDT-17), whoever asked.
 func TestRequestedAuthentication(t *testing.T) {
@@ -172,8 +211,11 @@ func TestRequestedAuthentication(t *testing.T) {
 		{"max_age met", url.Values{"max_age": {"0"}}, none, optest.Fault{}, ""},
 		{"max_age not asked for", nil, none, optest.StaleAuthTime, ""},
 		{"auth_time stale", url.Values{"max_age": {"60"}}, none, optest.StaleAuthTime, "IDT-17"},
-		{"auth_time stale by more than the leeway", url.Values{"max_age": {"60"}}, none, threeMinutesAgo, "IDT-17"},
+		{"auth_time stale by more than the leeway", url.Values{"max_age": {"60"}}, none, authTime(-3 * time.Minute), "IDT-17"},
 		{"auth_time missing", url.Values{"max_age": {"60"}}, none, optest.NoAuthTime, "IDT-17"},
+		{"auth_time in the future", url.Values{"max_age": {"60"}}, none, authTime(2 * time.Minute), "IDT-17"},
+		{"auth_time in the future, not asked for", nil, none, authTime(2 * time.Minute), "IDT-17"},
+		{"auth_time within the leeway", url.Values{"max_age": {"60"}}, none, authTime(30 * time.Second), ""},
 		{"auth_time of the wrong type", nil, none, optest.IDTokenClaim("auth_time", "now"), "IDT-17"},
 		{"max_age fixed", nil, fixed("max_age", "60"), optest.StaleAuthTime, "IDT-17"},
 	} {
@@ -194,7 +236,7 @@ func TestRequestedAuthentication(t *testing.T) {
 // TestMaxAgeCountsFromTheStart: reading the consent page for minutes does not make a fresh sign-in old (IDT-17).
 func TestMaxAgeCountsFromTheStart(t *testing.T) {
 	f := startLoaded(t)
-	f.op.Fault(threeMinutesAgo)
+	f.op.Fault(authTime(-3 * time.Minute))
 	r := newRequest(url.Values{"max_age": {"0"}})
 	r.Started = time.Now().Add(-4 * time.Minute)
 	if _, err := f.client.Exchange(t.Context(), f.code(r), r); err != nil {
@@ -239,5 +281,67 @@ func TestIdentity(t *testing.T) {
 	}
 	if string(grant.Claims["urn:optest:claim"]) != `{"a":1}` {
 		t.Errorf("claims %s", grant.Claims)
+	}
+}
+
+// encrypted registers encryption to a key of ours.
+func encrypted(t *testing.T, alg string) func(*optest.Config, *rp.Config) {
+	t.Helper()
+	var key crypto.Signer
+	var err error
+	if strings.HasPrefix(alg, "RSA") {
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	} else {
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := rp.NewClientKeys(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key, KeyID: "e1", Algorithm: alg, Use: "enc"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(_ *optest.Config, c *rp.Config) {
+		c.Keys = keys
+		c.UserinfoSigningAlg = "RS256"
+		c.IDTokenEncryption, c.UserinfoEncryption = rp.Encryption{Alg: alg}, rp.Encryption{Alg: alg, Enc: "A256GCM"}
+	}
+}
+
+// TestEncryptedLogin is IDT-24 and UIN-03 with an OP that encrypts, and one that does not do it as registered.
+func TestEncryptedLogin(t *testing.T) {
+	for _, alg := range []string{"RSA-OAEP-256", "ECDH-ES"} {
+		change := encrypted(t, alg)
+		for _, tt := range []struct {
+			fault optest.Fault
+			want  string
+		}{
+			{optest.Fault{}, ""},
+			{optest.NotEncrypted, "IDT-24"},
+			{optest.OtherKeyEncryption, "IDT-24"},
+			{optest.OtherContentEncryption, "IDT-24"},
+			{optest.EncryptedToStranger, "IDT-24"},
+			{optest.BadCiphertext, "IDT-24"},
+			{optest.ZipBomb, "IDT-24"},
+			{optest.EncryptedUnsigned, "IDT-30"},
+			{optest.BadSignature, "IDT-02"},
+			{optest.OtherNonce, "IDT-14"},
+		} {
+			t.Run(alg+" "+tt.fault.String(), func(t *testing.T) {
+				f := startLoaded(t, change)
+				f.op.Fault(tt.fault)
+				grant, err := f.exchange(nil)
+				f.wantQuiet(err)
+				if tt.want == "" {
+					if err != nil || strings.Count(grant.IDToken.Reveal(), ".") != 4 || string(grant.Claims["name"]) != `"Alice"` {
+						t.Errorf("grant %+v, error %v", grant, err)
+					}
+					return
+				}
+				if !errors.Is(err, rp.ErrIDToken) || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("error %v, want ErrIDToken naming %s", err, tt.want)
+				}
+			})
+		}
 	}
 }

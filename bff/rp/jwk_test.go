@@ -114,7 +114,8 @@ func TestTooManyKeys(t *testing.T) {
 	}
 }
 
-func FuzzParseKeys(f *testing.F) {
+// FuzzJWKS: what is left of a key set can verify signatures.
+func FuzzJWKS(f *testing.F) {
 	f.Add(jwks(f, rsaKey(f, 2048), nil))
 	f.Add(jwks(f, ecKey(f, elliptic.P256()), map[string]any{"use": "sig", "x5c": []string{"AAAA"}}))
 	f.Add([]byte(`{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"OKP","crv":"Ed448","x":"AA"},null,7]}`))

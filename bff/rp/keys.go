@@ -23,7 +23,7 @@ const (
 	keyCooldown = 10 * time.Second
 )
 
-// keySet is the OP's published keys. It implements oidc.KeySet.
+// keySet is the OP's published keys.
 //
 // A token with an unknown kid, or without one, makes it look at the OP once more, since the OP may have begun to sign
 // with a new key (DIS-12). All tokens of a moment share one look, and when it did not help the next ones wait for the
@@ -47,14 +47,9 @@ var (
 	errSignature = errors.New("the signature is wrong")
 )
 
-// VerifySignature returns the payload of a signed JWT in compact form. The error is ErrUnavailable when keys could not
-// be fetched. It takes any algorithm of signingAlgs: which of them a token may use is the verifier's to say.
-func (s *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	algs := make([]jose.SignatureAlgorithm, len(signingAlgs))
-	for i, alg := range signingAlgs {
-		algs[i] = jose.SignatureAlgorithm(alg)
-	}
-	jws, err := jose.ParseSignedCompact(jwt, algs)
+// verify is that of signatureVerifier.
+func (s *keySet) verify(ctx context.Context, raw, alg string) ([]byte, error) {
+	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 	if err != nil {
 		return nil, errors.New("it cannot be parsed as a JWS")
 	}
@@ -63,7 +58,7 @@ func (s *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	payload, err := verify(jws, keys)
+	payload, err := verifyWith(keys, jws)
 	if !errors.Is(err, errNoKey) {
 		return payload, err
 	}
@@ -72,19 +67,20 @@ func (s *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 	} else if err != nil {
 		return nil, err
 	}
-	if payload, err = verify(jws, s.snapshot()); err == nil {
+	if payload, err = verifyWith(s.snapshot(), jws); err == nil {
 		s.rest(time.Time{}) // a new key did appear: the next may be looked for at once
 	}
 	return payload, err
 }
 
-// verify tries the keys with the token's kid, or all that fit when it has none (IDT-20). The OP may have several keys
-// under one kid. A key in the token's own header is never looked at (IDT-19).
-func verify(jws *jose.JSONWebSignature, keys []jose.JSONWebKey) ([]byte, error) {
+// verifyWith tries the keys that have the token's kid or none, or all when the token has none, as far as they fit
+// (IDT-20); there are at most maxKeys. The OP may have several under one kid. A key in the token's own header is never
+// looked at (IDT-19).
+func verifyWith(keys []jose.JSONWebKey, jws *jose.JSONWebSignature) ([]byte, error) {
 	header := jws.Signatures[0].Protected
 	err := errNoKey
 	for _, key := range keys {
-		if header.KeyID != "" {
+		if header.KeyID != "" && key.KeyID != "" {
 			if key.KeyID != header.KeyID {
 				continue
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,6 +99,78 @@ func TestKeyRotation(t *testing.T) {
 			}
 			f.wantCount(optest.JWKSEndpoint, 1+3)
 		})
+	}
+}
+
+// TestKeyRotationJustBeforeSigning is DIS-12 with an OP that never signs twice with one key: every login needs one look
+// at the set, and gets it.
+func TestKeyRotationJustBeforeSigning(t *testing.T) {
+	for _, fault := range []optest.Fault{optest.RotateBeforeSigning, optest.ReplaceBeforeSigning} {
+		f := startLoaded(t, func(op *optest.Config, c *rp.Config) { op.SigningAlg, c.SigningAlg = "ES256", "ES256" })
+		f.op.Fault(fault)
+		for range 4 {
+			f.login()
+		}
+		f.wantCount(optest.JWKSEndpoint, 1+4)
+	}
+}
+
+// TestKeySetMoves is DIS-08: another jwks_uri is used, with nothing left of the keys at the old one.
+func TestKeySetMoves(t *testing.T) {
+	f := startLoaded(t)
+	another, err := optest.New(optest.Config{Issuer: f.op.Issuer()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := httptest.NewServer(another)
+	defer moved.Close()
+	f.op.Fault(optest.Metadata("jwks_uri", moved.URL+"/jwks"))
+	f.load()
+	f.wantRefused()
+	if log := f.log.String(); !strings.Contains(log, "metadata changed") || !strings.Contains(log, moved.URL) {
+		t.Errorf("the change was not logged: %s", log)
+	}
+	f.op.ClearFaults()
+	f.load()
+	f.login()
+}
+
+// TestSlowKeySet is DIS-18: a login does not wait for a slow key set longer than its own deadline.
+func TestSlowKeySet(t *testing.T) {
+	f := startLoaded(t)
+	f.op.Fault(optest.UnknownKid, optest.Hold(optest.JWKSEndpoint, make(chan struct{})))
+	r := newRequest(nil)
+	code := f.code(r)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := f.client.Exchange(ctx, code, r); !errors.Is(err, rp.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want ErrUnavailable and the deadline", err)
+	}
+}
+
+// TestNoKeySet is IDT-05: an OP whose every signature is a MAC needs no keys.
+func TestNoKeySet(t *testing.T) {
+	f := start(t, macs)
+	f.op.Fault(optest.MetadataNoJWKSURI)
+	f.load()
+	f.login()
+	f.wantCount(optest.JWKSEndpoint, 0)
+
+	f = start(t, macs, func(_ *optest.Config, c *rp.Config) { c.UserinfoSigningAlg = "RS256" })
+	f.op.Fault(optest.MetadataNoJWKSURI)
+	if err := f.client.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "jwks_uri is missing") {
+		t.Errorf("Load: %v", err)
+	}
+}
+
+// TestKeysForEverythingSigned: keys are asked for by every algorithm that is registered, not only by that of ID tokens.
+func TestKeysForEverythingSigned(t *testing.T) {
+	f := start(t, func(_ *optest.Config, c *rp.Config) { c.UserinfoSigningAlg = "ES384" })
+	f.op.Fault(optest.EditJWKS("without ES384", func(set optest.JWKS) optest.JWKS {
+		return slices.DeleteFunc(set, func(key map[string]any) bool { return key["alg"] == "ES384" })
+	}))
+	if err := f.client.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "no key for the signing algorithm ES384") {
+		t.Errorf("Load: %v", err)
 	}
 }
 
@@ -198,6 +272,8 @@ func TestKeysThatDoNotMatter(t *testing.T) {
 		"DIS-17 unknown types":    {optest.JWKSUnknownKeyType},
 		"IDT-20 decoys":           {optest.JWKSDecoys},
 		"IDT-20 decoys, no kid":   {optest.JWKSDecoys, optest.NoKid},
+		"IDT-20 keys without kid": {optest.JWKSNoKids},
+		"IDT-20 no kid anywhere":  {optest.JWKSNoKids, optest.NoKid},
 		"DIS-17 nonsense entries": {optest.EditJWKS("", func(s optest.JWKS) optest.JWKS { return append(optest.JWKS{nil, {}}, s...) })},
 		"certificate nonsense": {optest.EditJWKS("", func(s optest.JWKS) optest.JWKS {
 			for _, key := range s {

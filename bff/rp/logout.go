@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"github.com/cloakroom/cloakroom/session/secret"
@@ -44,7 +45,8 @@ func (c *Client) Revoke(ctx context.Context, token secret.String, hint string) e
 	if p.RevocationEndpoint == "" {
 		return fmt.Errorf("%w: no revocation_endpoint", ErrUnsupported)
 	}
-	_, err = c.post(ctx, p.RevocationEndpoint, url.Values{"token": {token.Reveal()}, "token_type_hint": {hint}})
+	form := url.Values{"token": {token.Reveal()}, "token_type_hint": {hint}}
+	_, err = c.post(ctx, p, p.RevocationEndpoint, form, http.StatusOK)
 	if refused, ok := errors.AsType[*TokenError](err); ok && refused.Code == "unsupported_token_type" {
 		return nil
 	}

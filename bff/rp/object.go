@@ -1,6 +1,7 @@
 package rp
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,14 +14,46 @@ import (
 // and a member that is null counts as absent (IDT-25).
 type object map[string]json.RawMessage
 
+// parseObject reads a JSON object. Two members of one name are an error: of two readers each could take another one
+// for the truth.
 func parseObject(data []byte) (object, error) {
-	var o object
-	if err := json.Unmarshal(data, &o); err != nil || o == nil {
-		return nil, errors.New("not a JSON object")
-	}
+	o, err := parseMembers(data)
+	return o.withoutNull(), err
+}
+
+func (o object) withoutNull() object {
 	maps.DeleteFunc(o, func(_ string, v json.RawMessage) bool { return string(v) == "null" })
+	return o
+}
+
+// parseMembers is parseObject with the members that are null.
+func parseMembers(data []byte) (object, error) {
+	if !json.Valid(data) {
+		return nil, errNotObject
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
+		return nil, errNotObject
+	}
+	o := object{}
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, errNotObject
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, errNotObject
+		}
+		if o.has(name.(string)) {
+			return nil, errors.New("a JSON object with two members of one name")
+		}
+		o[name.(string)] = value
+	}
 	return o, nil
 }
+
+var errNotObject = errors.New("not a JSON object")
 
 func (o object) has(name string) bool {
 	_, ok := o[name]

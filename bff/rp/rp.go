@@ -105,7 +105,11 @@ func (c *Client) Load(ctx context.Context) error {
 }
 
 func (c *Client) load(ctx context.Context) (*provider, error) {
-	metadata, err := c.discover(ctx)
+	doc, err := c.discover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := newMetadata(doc, &c.cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +119,16 @@ func (c *Client) load(ctx context.Context) (*provider, error) {
 	} else {
 		p.keys = &keySet{uri: p.JWKSURI, http: c.http, now: c.now, log: c.log}
 	}
+	if !c.cfg.needsKeys() {
+		return p, nil
+	}
 	if err := p.keys.load(ctx); err != nil {
 		return nil, err
 	}
-	if !p.keys.serves(c.cfg.SigningAlg) {
-		return nil, fmt.Errorf("%s holds no key for id_token_signing_alg %s", p.JWKSURI, c.cfg.SigningAlg)
+	for _, alg := range c.cfg.signedByOP() {
+		if alg != macAlg && !p.keys.serves(alg) {
+			return nil, fmt.Errorf("%s holds no key for the signing algorithm %s", p.JWKSURI, alg)
+		}
 	}
 	return p, nil
 }

@@ -40,9 +40,6 @@ type fixture struct {
 func start(t *testing.T, change ...func(*optest.Config, *rp.Config)) *fixture {
 	t.Helper()
 	f := &fixture{T: t, log: &buffer{}, clock: &clock{}}
-	registration := optest.Client{
-		ID: clientID, Secret: clientSecret, RedirectURIs: []string{redirectURI}, PostLogoutRedirectURIs: []string{landing},
-	}
 	opConfig := optest.Config{
 		Users: []optest.User{{Subject: "alice", Claims: map[string]any{"name": "Alice", "email": "alice@example.com"}}},
 		Now:   f.clock.now,
@@ -59,15 +56,38 @@ func start(t *testing.T, change ...func(*optest.Config, *rp.Config)) *fixture {
 	for _, c := range change {
 		c(&opConfig, &config)
 	}
-	registration.AuthMethod = string(config.ClientAuth)
-	opConfig.Clients = []optest.Client{registration}
 	f.op = optest.Start(t, opConfig)
 	config.Issuer = f.op.Issuer()
 	var err error
 	if f.client, err = rp.New(config); err != nil {
 		t.Fatal(err)
 	}
+	f.register(config)
 	return f
+}
+
+// register tells the OP what the client's configuration says that it is registered with.
+func (f *fixture) register(config rp.Config) {
+	f.Helper()
+	keys := f.client.PublicKeys()
+	if err := f.op.AddClient(optest.Client{
+		ID:                     clientID,
+		Secret:                 config.ClientSecret.Reveal(),
+		AuthMethod:             string(config.ClientAuth),
+		LegacyAudience:         config.LegacyAudience,
+		RedirectURIs:           []string{redirectURI},
+		PostLogoutRedirectURIs: []string{landing},
+		JWKS:                   &keys,
+		RequestObjectAlg:       config.RequestObjectAlg,
+		IDTokenAlg:             config.SigningAlg,
+		UserInfoAlg:            config.UserinfoSigningAlg,
+		ResponseAlg:            config.ResponseSigningAlg,
+		IDTokenEncryption:      optest.Encryption(config.IDTokenEncryption),
+		UserInfoEncryption:     optest.Encryption(config.UserinfoEncryption),
+		ResponseEncryption:     optest.Encryption(config.ResponseEncryption),
+	}); err != nil {
+		f.Fatal(err)
+	}
 }
 
 // startLoaded is start, and the client has loaded metadata and keys.
@@ -98,7 +118,7 @@ func newRequest(params url.Values) rp.AuthorizationRequest {
 // authorize takes a browser through the OP and returns the response.
 func (f *fixture) authorize(r rp.AuthorizationRequest) url.Values {
 	f.Helper()
-	address, err := f.client.AuthorizationURL(f.Context(), r)
+	address, _, err := f.client.AuthorizationURL(f.Context(), r)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -108,7 +128,7 @@ func (f *fixture) authorize(r rp.AuthorizationRequest) url.Values {
 // code takes a browser through the OP and returns the code.
 func (f *fixture) code(r rp.AuthorizationRequest) secret.String {
 	f.Helper()
-	code, err := f.client.CheckResponse(f.authorize(r), r.State)
+	code, err := f.respond(f.authorize(r), r.State)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -150,9 +170,11 @@ func (f *fixture) wantQuiet(errs ...error) {
 		}
 	}
 	secrets := []string{clientSecret, url.QueryEscape(clientSecret)}
-	for _, e := range []optest.Endpoint{optest.TokenEndpoint, optest.UserInfoEndpoint, optest.RevocationEndpoint} {
+	for _, e := range []optest.Endpoint{
+		optest.PushedEndpoint, optest.TokenEndpoint, optest.UserInfoEndpoint, optest.RevocationEndpoint,
+	} {
 		for _, r := range f.op.Requests(e) {
-			for _, name := range []string{"code", "code_verifier", "refresh_token", "token"} {
+			for _, name := range []string{"code", "code_verifier", "refresh_token", "token", "client_secret", "client_assertion"} {
 				secrets = append(secrets, r.Form.Get(name))
 			}
 			_, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -228,4 +250,15 @@ func answer(status int, body string) func(http.ResponseWriter, *http.Request, ht
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	}
+}
+
+// respond hands the client a response as its redirect URI receives it.
+func (f *fixture) respond(params url.Values, state string) (secret.String, error) {
+	f.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/bff/callback?"+params.Encode(), nil)
+	response, err := f.client.ReadResponse(f.Context(), r)
+	if err != nil {
+		return secret.String{}, err
+	}
+	return f.client.CheckResponse(response, state)
 }

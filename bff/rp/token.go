@@ -2,6 +2,7 @@ package rp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,13 +26,14 @@ type tokens struct {
 	access, refresh, id secret.String
 	issuedAt, expiresAt time.Time
 	scope               []string // nil: as asked for
+	details             json.RawMessage
 }
 
 // requestTokens makes exactly one token request. An answer of 200 that cannot be used is ErrUncertain: the OP has
 // acted, and what it gave us is lost.
 func (c *Client) requestTokens(ctx context.Context, p *provider, form url.Values) (tokens, error) {
 	started := c.now() // the lifetime counts from before the request, so that we never think it longer than it is
-	a, err := c.post(ctx, p.TokenEndpoint, form)
+	a, err := c.post(ctx, p, p.TokenEndpoint, form, http.StatusOK)
 	if err != nil {
 		return tokens{}, err
 	}
@@ -40,33 +42,6 @@ func (c *Client) requestTokens(ctx context.Context, p *provider, form url.Values
 		return tokens{}, fmt.Errorf("%w: token endpoint: %w", ErrUncertain, err)
 	}
 	return t, nil
-}
-
-// post sends a form to an endpoint of the OP with our client authentication (CA-01 to CA-03). Any status but 200 is a
-// *TokenError.
-func (c *Client) post(ctx context.Context, endpoint string, form url.Values) (*answer, error) {
-	if c.cfg.ClientAuth == ClientSecretPost {
-		form.Set("client_id", c.cfg.ClientID)
-		form.Set("client_secret", c.cfg.ClientSecret.Reveal())
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, errors.New("the endpoint is no URL")
-	}
-	if c.cfg.ClientAuth == ClientSecretBasic {
-		// RFC 6749 §2.3.1 wants both form-encoded before base64, which SetBasicAuth does not do.
-		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(c.cfg.ClientSecret.Reveal()))
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Accept", "application/json")
-	a, err := send(c.http, req)
-	if err != nil {
-		return nil, err
-	}
-	if a.status != http.StatusOK {
-		return nil, &TokenError{Status: a.status, Code: errorCode(a)}
-	}
-	return a, nil
 }
 
 // errorCode returns the registered error code of an error answer, or "".
@@ -79,7 +54,7 @@ func errorCode(a *answer) string {
 	if err != nil {
 		return ""
 	}
-	return registered(code, tokenCodes, "")
+	return registered(code, "")
 }
 
 // parseTokens reads a successful answer (RFC 6749 §5.1). Its errors say nothing of the values.
@@ -91,7 +66,7 @@ func parseTokens(a *answer, started time.Time) (tokens, error) {
 	if err != nil {
 		return tokens{}, err
 	}
-	t := tokens{issuedAt: started, expiresAt: started.Add(lifetime(doc))}
+	t := tokens{issuedAt: started, expiresAt: started.Add(lifetime(doc)), details: doc["authorization_details"]}
 	var tokenType, access, refresh, id, scope string
 	for name, field := range map[string]*string{
 		"token_type": &tokenType, "access_token": &access, "refresh_token": &refresh, "id_token": &id, "scope": &scope,

@@ -49,21 +49,55 @@ func (c *Client) userinfo(ctx context.Context, p *provider, access secret.String
 		return nil, errors.New("the userinfo endpoint is no URL")
 	}
 	req.Header.Set("Authorization", "Bearer "+access.Reveal())
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", c.userinfoForm())
 	a, err := send(c.http, req)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case a.status != http.StatusOK:
+	}
+	if a.status != http.StatusOK {
 		return nil, fmt.Errorf("%w: userinfo: status %d", ErrUnavailable, a.status)
-	case a.mediaType == "application/jwt": // UIN-03
-		return nil, fmt.Errorf("%w: userinfo: a signed answer, which was not registered for", ErrUnsupported)
-	case a.mediaType != "application/json": // UIN-04
-		return nil, errors.New("userinfo: the answer is not application/json")
+	}
+	return c.readUserinfo(ctx, p, a)
+}
+
+// userinfoForm is the content type that the registration makes of userinfo.
+func (c *Client) userinfoForm() string {
+	if c.cfg.UserinfoSigningAlg != "" {
+		return "application/jwt"
+	}
+	return "application/json"
+}
+
+// readUserinfo takes the claims out of an answer in the registered form, and in no other (UIN-03, UIN-04).
+func (c *Client) readUserinfo(ctx context.Context, p *provider, a *answer) (object, error) {
+	if form := c.userinfoForm(); a.mediaType != form {
+		return nil, fmt.Errorf("%w: the answer is not %s, which is what the configuration asks for (UIN-03)", errUserinfo, form)
+	}
+	if c.cfg.UserinfoSigningAlg != "" {
+		return c.openUserinfo(ctx, p, string(a.body))
 	}
 	doc, err := parseObject(a.body)
 	if err != nil {
-		return nil, fmt.Errorf("userinfo: the answer is %w", err)
+		return nil, fmt.Errorf("%w: the answer is %w", errUserinfo, err)
 	}
 	return doc, nil
+}
+
+// errUserinfo is an answer of the userinfo endpoint that failed a check.
+var errUserinfo = errors.New("userinfo refused")
+
+// openUserinfo verifies a signed answer (Core §5.3.2). It needs no times: the access token was good a moment ago.
+func (c *Client) openUserinfo(ctx context.Context, p *provider, raw string) (object, error) {
+	kind := jwtKind{
+		refused:    errUserinfo,
+		alg:        c.cfg.UserinfoSigningAlg,
+		encryption: c.cfg.UserinfoEncryption,
+		typ:        isPlainJWT,
+	}
+	claims, err := c.openJWT(ctx, p, raw, kind)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.checkTimes(kind, claims)
+	return claims, err
 }

@@ -23,7 +23,7 @@ const usage = `usage:
   cloakroom check -config FILE [-offline]   try a configuration: the file, every OP, the store
   cloakroom serve -config FILE              run the gateway until SIGTERM
   cloakroom keygen session                  print a new line for the session key ring
-  cloakroom keygen client                   print a new client key, as a private JWK set
+  cloakroom keygen client [-alg ALG]        print a new client key for ES256 or ALG, as a private JWK set
   cloakroom version                         print version, commit and Go version
 `
 
@@ -134,15 +134,25 @@ func serve(ctx context.Context, file string) error {
 }
 
 func keygen(args []string, stdout io.Writer) error {
-	if len(args) != 1 {
+	if len(args) == 0 {
 		return usageError("keygen needs session or client")
 	}
-	switch args[0] {
+	name, args := args[0], args[1:]
+	flags := flag.NewFlagSet("keygen "+name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	switch name {
 	case "session":
+		if err := parse(flags, args, nil); err != nil {
+			return err
+		}
 		fmt.Fprintln(stdout, session.GenerateKey(time.Now()))
 		return nil
 	case "client":
-		return printClientKey(stdout)
+		alg := flags.String("alg", "ES256", "")
+		if err := parse(flags, args, nil); err != nil {
+			return err
+		}
+		return printClientKey(stdout, *alg)
 	}
-	return usageError("keygen needs session or client, not " + args[0])
+	return usageError("keygen needs session or client, not " + name)
 }

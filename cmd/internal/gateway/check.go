@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/cloakroom/cloakroom/bff"
-	"github.com/cloakroom/cloakroom/bff/rp"
 	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session"
 )
@@ -42,8 +41,8 @@ func Check(ctx context.Context, file string, w io.Writer, offline bool) bool {
 	}
 	c.routes(config.Routes, config.PublicURL)
 	urls := bff.URLs{Public: config.PublicURL, BasePath: config.BasePath}
-	for i, provider := range config.Providers {
-		c.provider(ctx, provider, urls, i == 0, offline)
+	for i := range config.Providers {
+		c.provider(ctx, &config.Providers[i], urls, i == 0, offline)
 	}
 	c.store(ctx, config.Session, offline)
 	return c.ok
@@ -102,26 +101,6 @@ func (c *checklist) routes(routes []Route, public *url.URL) {
 		_, err = proxy.New(proxy.Options{Routes: list, PublicURL: public, OwnCookie: func(string) bool { return false }})
 	}
 	c.note("routes", fmt.Sprintf("%d", len(routes)), err)
-}
-
-func (c *checklist) provider(ctx context.Context, p Provider, urls bff.URLs, first, offline bool) {
-	what := "provider " + p.Name
-	config, err := p.clientConfig(urls, first)
-	if err != nil { // it names the provider itself
-		c.note("configuration", "", fmt.Errorf("%w; name a file with the certificate of the OP's CA", err))
-		return
-	}
-	client, err := rp.New(config)
-	if err != nil || offline {
-		c.note(what, "not asked, because of -offline", err)
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	if err = client.Load(ctx); err != nil {
-		err = fmt.Errorf("%w%s", err, hint(err, "correct the issuer, or ask the operator of the OP"))
-	}
-	c.note(what, "discovery document and keys of "+p.Issuer, err)
 }
 
 func (c *checklist) store(ctx context.Context, s Session, offline bool) {

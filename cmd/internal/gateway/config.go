@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"encoding/json"
 	"net/netip"
 	"net/url"
 	"time"
 
+	"github.com/cloakroom/cloakroom/bff/rp"
 	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session/secret"
 )
@@ -22,6 +24,7 @@ type Config struct {
 	Providers      []Provider // at least one; the first is the default
 	Session        Session
 	Logout         Logout
+	Login          Login
 	Routes         []Route
 }
 
@@ -31,20 +34,36 @@ type TLS struct{ CertFile, KeyFile string }
 // Admin is the listener for health and metrics; Listen "" turns it off.
 type Admin struct{ Listen string }
 
-// Provider is one OpenID Provider and us as its client.
+// Provider is one OpenID Provider and us as its client. Of the fields after LoginParams each may be left empty.
 type Provider struct {
-	Name                string // letters a to z, digits and "-": it is a segment of the callback's path
-	Issuer              string
-	ClientID            string
-	ClientAuth          string // client_secret_basic or client_secret_post
-	ClientSecret        secret.String
-	Scopes              []string
-	IDTokenSigningAlg   string
-	Userinfo            string // off, auto or required
-	AuthorizationParams map[string]string
-	TrustedAudiences    []string
-	LoginParams         []string
-	CAFile              string
+	Name   string // letters a to z, digits and "-": it is a segment of the callback's path
+	Issuer string
+
+	ClientID          string
+	ClientAuth        string // as in client registration: client_secret_basic ...
+	ClientSecret      secret.String
+	ClientKeyFile     string // private keys: a JWK, a JWK Set or PEM; PEM with ClientCertFile
+	ClientCertFile    string // PEM, for mTLS
+	AssertionAudience string // of client assertions: issuer or token_endpoint; default issuer
+
+	Scopes            []string
+	IDTokenSigningAlg string
+	Userinfo          string // off, auto or required
+	LoginParams       []string
+
+	AuthorizationParams     map[string]string
+	Resource                []string
+	AuthorizationDetails    json.RawMessage // an array of RFC 9396 §2
+	PushedRequests          string          // auto, required or off; default auto
+	RequestObjectSigningAlg string
+	ResponseMode            string // query, form_post, jwt, query.jwt or form_post.jwt; default query
+	ResponseSigningAlg      string // default IDTokenSigningAlg
+	UserinfoSigningAlg      string
+
+	IDTokenEncryption, UserinfoEncryption, ResponseEncryption rp.Encryption
+
+	TrustedAudiences []string
+	CAFile           string
 }
 
 // Session says how long sessions live and where.
@@ -74,6 +93,9 @@ type Logout struct {
 	IDTokenHint         bool
 	PostLogoutReturnURL string
 }
+
+// Login says who may start one.
+type Login struct{ ThirdParty bool }
 
 // Route is a path prefix and what stands behind it.
 type Route struct {

@@ -145,3 +145,8 @@ func isLocalPath(text string) bool {
 	return strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//") &&
 		!strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c == '\\' || c >= 0x7f })
 }
+
+func (l *Login) decode(b *block) {
+	l.ThirdParty = b.flag("third_party", false)
+	b.end()
+}

@@ -26,9 +26,7 @@ func (c *Config) decode(b *block) {
 	}
 	c.Session.decode(b.block("session"))
 	c.Logout.decode(b.block("logout"))
-	login := b.block("login")
-	login.notBuilt("third_party", "a login begins at this gateway's own /bff/login")
-	login.end()
+	c.Login.decode(b.block("login"))
 	for _, route := range b.blocks("routes") {
 		c.Routes = append(c.Routes, Route{})
 		c.Routes[len(c.Routes)-1].decode(route)

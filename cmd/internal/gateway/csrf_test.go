@@ -174,7 +174,7 @@ func TestLoginAsJSONNeedsTheHeader(t *testing.T) {
 
 // FLOW-38: speculative loads sign nobody in or out.
 func TestSpeculativeLoadsHaveNoEffect(t *testing.T) {
-	g := newReplica(t, nil).ready()
+	g := newReplica(t, func(_ *replica, c *Config) { c.Login.ThirdParty = true }).ready()
 	c := g.client().signIn()
 	var session struct {
 		LogoutURL string `json:"logout_url"`
@@ -182,7 +182,8 @@ func TestSpeculativeLoadsHaveNoEffect(t *testing.T) {
 	decode(t, c.send("GET", "/bff/session", csrf).body, &session)
 	g.op.ForgetRequests()
 	for _, header := range []string{"Sec-Purpose: prefetch", "Sec-Purpose: prefetch;prerender", "Purpose: prefetch", "X-Moz: prefetch", "Purpose: preview"} {
-		for _, path := range []string{"/bff/login", "/bff/callback?state=x&code=y", session.LogoutURL, "/bff/logout/callback", "/bff/landing", "/bff/error"} {
+		initiate := "/bff/login/initiate?iss=" + g.op.Issuer()
+		for _, path := range []string{"/bff/login", initiate, "/bff/callback?state=x&code=y", session.LogoutURL, "/bff/logout/callback", "/bff/landing", "/bff/error"} {
 			res := c.send("GET", path, header)
 			if res.StatusCode != http.StatusNoContent || len(res.Cookies()) != 0 {
 				t.Errorf("%s with %s: %s, cookies %v", path, header, res.Status, res.Cookies())

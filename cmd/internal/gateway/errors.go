@@ -56,18 +56,14 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if len(p.Allow) > 0 {
 		header.Set("Allow", strings.Join(p.Allow, ", "))
 	}
-	status := p.Code.Status()
-	if status == http.StatusServiceUnavailable {
+	switch p.Code.Status() {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		header.Set("Retry-After", retryAfter)
 	}
-	loginURL := ""
-	if status == http.StatusUnauthorized {
-		loginURL = g.urls.LoginURL("")
-	}
 	if proxy.IsNavigation(r) {
-		err = g.writeErrorPage(w, r, p, loginURL != "")
+		err = g.writeErrorPage(w, r, p)
 	} else {
-		err = writeProblem(w, p, seen.id, loginURL)
+		err = g.writeProblem(w, r, p)
 	}
 	if err != nil {
 		g.log.DebugContext(r.Context(), "the client went away before the error was written", "err", err)
@@ -75,7 +71,11 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // writeProblem writes RFC 9457 problem details.
-func writeProblem(w http.ResponseWriter, p *problem.Error, requestID, loginURL string) error {
+func (g *Gateway) writeProblem(w http.ResponseWriter, r *http.Request, p *problem.Error) error {
+	loginURL := ""
+	if p.Code.Status() == http.StatusUnauthorized {
+		loginURL = g.urls.LoginURL(p.Login)
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Code.Status())
 	return json.NewEncoder(w).Encode(struct {
@@ -88,18 +88,18 @@ func writeProblem(w http.ResponseWriter, p *problem.Error, requestID, loginURL s
 		LoginURL  string `json:"login_url,omitempty"`
 	}{
 		Type: "about:blank", Title: p.Code.Title(), Status: p.Code.Status(), Code: string(p.Code),
-		Detail: p.Detail, RequestID: requestID, LoginURL: loginURL,
+		Detail: p.Detail, RequestID: accessOf(r).id, LoginURL: loginURL,
 	})
 }
 
-func (g *Gateway) writeErrorPage(w http.ResponseWriter, r *http.Request, p *problem.Error, signIn bool) error {
+func (g *Gateway) writeErrorPage(w http.ResponseWriter, r *http.Request, p *problem.Error) error {
 	page := bff.Page{
 		Status: p.Code.Status(), Title: p.Code.Title(), Text: p.Detail, Code: string(p.Code), ID: accessOf(r).id,
 	}
-	if signIn {
-		page.Actions = append(page.Actions, bff.Action{
-			Label: "Sign in", Path: g.urls.Path("login"), Fields: map[string]string{"returnUrl": hereOf(r)},
-		})
+	if page.Status == http.StatusUnauthorized {
+		fields := map[string]string{"returnUrl": hereOf(r)}
+		maps.Copy(fields, p.Login)
+		page.Actions = append(page.Actions, bff.Action{Label: "Sign in", Path: g.urls.Path("login"), Fields: fields})
 	}
 	return bff.WritePage(w, page)
 }

@@ -104,7 +104,7 @@ func TestErrorsOfPathsAndMethods(t *testing.T) {
 		"POST /bff/session":        {405, "method_not_allowed", "GET"},
 		"HEAD /bff/login":          {405, "", "GET"},
 		"PUT /bff/logout":          {405, "method_not_allowed", "GET, POST"},
-		"POST /bff/callback":       {405, "method_not_allowed", "GET"},
+		"PUT /bff/callback":        {405, "method_not_allowed", "GET, POST"},
 		"DELETE /":                 {405, "method_not_allowed", "GET, HEAD"},
 		"GET /assets/missing.js":   {404, "not_found", ""},
 		"GET /public/%2e%2e/api/x": {400, "path_refused", ""},

@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,7 +13,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/cloakroom/cloakroom/bff"
-	"github.com/cloakroom/cloakroom/bff/rp"
 	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session"
 )
@@ -110,9 +108,11 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 		SameSite:            sameSite(cfg.Session.SameSite),
 		Claims:              cfg.Session.Claims,
 		PostLogoutReturnURL: cfg.Logout.PostLogoutReturnURL,
+		ThirdPartyLogin:     cfg.Login.ThirdParty,
 		IDTokenHint:         cfg.Logout.IDTokenHint,
 		Now:                 g.now,
 		Logger:              g.log,
+		AdmitPush:           newLimit(g.now).admitPush,
 		OnLoginFailed:       g.audit.loginFailed,
 	})
 	if err := g.newProxy(); err != nil {
@@ -120,57 +120,6 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 	}
 	g.health = &health{sessions: g.sessions, providers: providers}
 	return g, nil
-}
-
-func (g *Gateway) newProviders() (bff.Providers, error) {
-	var providers bff.Providers
-	for i, p := range g.config.Providers {
-		config, err := p.clientConfig(g.urls, i == 0)
-		if err != nil {
-			return nil, err
-		}
-		config.HTTPClient.Transport = g.tracing.transport("op", g.metrics.transport(p.Name, config.HTTPClient.Transport), false)
-		config.Logger = g.log.With("provider", p.Name)
-		config.Now = g.now
-		client, err := rp.New(config)
-		if err != nil {
-			return nil, fmt.Errorf("provider %s: %w", p.Name, err)
-		}
-		providers = append(providers, bff.Provider{Name: p.Name, Client: client, LoginParams: p.LoginParams})
-	}
-	return providers, nil
-}
-
-// clientConfig is the relying party's part of a provider's configuration.
-func (p Provider) clientConfig(urls bff.URLs, first bool) (rp.Config, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = nil // PX-18: no proxy that the configuration does not name
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	if p.CAFile != "" {
-		pem, err := os.ReadFile(p.CAFile)
-		if err != nil {
-			return rp.Config{}, fmt.Errorf("provider %s: ca_file: %w", p.Name, err)
-		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(pem) {
-			return rp.Config{}, fmt.Errorf("provider %s: ca_file: %s holds no certificate in PEM form", p.Name, p.CAFile)
-		}
-		transport.TLSClientConfig.RootCAs = roots
-	}
-	return rp.Config{
-		Issuer:                p.Issuer,
-		ClientID:              p.ClientID,
-		ClientAuth:            rp.ClientAuth(p.ClientAuth),
-		ClientSecret:          p.ClientSecret,
-		RedirectURI:           urls.Callback(p.Name, first),
-		PostLogoutRedirectURI: urls.LogoutCallback(),
-		Scopes:                p.Scopes,
-		SigningAlg:            p.IDTokenSigningAlg,
-		TrustedAudiences:      p.TrustedAudiences,
-		Userinfo:              rp.UserinfoMode(p.Userinfo),
-		AuthorizationParams:   p.AuthorizationParams,
-		HTTPClient:            &http.Client{Transport: transport},
-	}, nil
 }
 
 // keyRing reads the key ring. Sessions in memory end with the process, and so may their keys.

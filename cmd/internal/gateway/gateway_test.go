@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -32,6 +33,7 @@ type replica struct {
 	upstream *httptest.Server
 	log      *lockedBuffer
 	options  Options
+	ahead    atomic.Int64 // nanoseconds by which the clock of the gateway and the OP has been moved
 
 	mu       sync.Mutex
 	received []*http.Request // by the upstream
@@ -56,6 +58,8 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
+func (g *replica) now() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) }
+
 func (g *replica) calls() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -78,7 +82,9 @@ func newReplica(t *testing.T, change func(g *replica, c *Config)) *replica {
 			RedirectURIs: []string{g.url + "/bff/callback"}, PostLogoutRedirectURIs: []string{g.url + "/bff/logout/callback"},
 		}},
 		Users: []optest.User{{Subject: "alice", Claims: map[string]any{"name": "Alice"}}},
+		Now:   g.now,
 	})
+	g.options.Now = g.now
 	g.upstream = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.mu.Lock()
 		g.received = append(g.received, r)
@@ -206,6 +212,11 @@ func (c *client) send(method, path string, headers ...string) response {
 		}
 		req.Header.Add(name, value)
 	}
+	return c.do(req)
+}
+
+func (c *client) do(req *http.Request) response {
+	c.g.t.Helper()
 	res, err := c.http.Do(req)
 	if err != nil {
 		c.g.t.Fatal(err)

@@ -36,8 +36,12 @@ func (g *Gateway) endpoints() endpoints {
 	b := g.bff
 	return g.newEndpoints([]endpoint{
 		{"GET", "login", csrfLogin, deliberate(b.Login)},
+		{"GET", "login/initiate", csrfNone, deliberate(b.Initiate)},
+		{"POST", "login/initiate", csrfNone, deliberate(b.Initiate)},
 		{"GET", "callback", csrfNone, deliberate(b.Callback)},
+		{"POST", "callback", csrfNone, deliberate(b.Callback)},
 		{"GET", "callback/{provider}", csrfNone, deliberate(b.Callback)},
+		{"POST", "callback/{provider}", csrfNone, deliberate(b.Callback)},
 		{"GET", "landing", csrfNone, deliberate(b.Landing)},
 		{"GET", "error", csrfNone, deliberate(b.ErrorPage)},
 		{"GET", "session", csrfHeader, b.Session},

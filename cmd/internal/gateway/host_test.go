@@ -13,7 +13,10 @@ import (
 // FLOW-16, CSR-07: the Host header decides nothing, and a wrong one is refused (PX-09).
 func TestGatewayHost(t *testing.T) {
 	internal := "app.internal:8080"
-	g := newReplica(t, func(_ *replica, c *Config) { c.InternalHosts = []string{internal} }).ready()
+	g := newReplica(t, func(_ *replica, c *Config) {
+		c.InternalHosts = []string{internal}
+		c.Providers[0].PushedRequests = "off" // so that the request can be read off the address
+	}).ready()
 	for host, want := range map[string]int{
 		strings.TrimPrefix(g.url, "http://"): 302, internal: 302, "APP.internal:8080": 302,
 		"evil.example": 421, "localhost": 421, "127.0.0.1": 421, "127.0.0.1:1": 421, internal + "1": 421,

@@ -147,6 +147,13 @@ func (r *report) oneOf(key, value string, built []string, later ...string) {
 	}
 }
 
+// failUnlessEmpty refuses any value of a key that has no place beside the others.
+func (r *report) failUnlessEmpty(key, value, problem string) {
+	if value != "" {
+		r.fail(key, "%s", problem)
+	}
+}
+
 // choice is "a", "a or b", "a, b or c".
 func choice(values []string) string {
 	last := len(values) - 1

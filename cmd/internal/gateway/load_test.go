@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/cloakroom/cloakroom/bff/rp"
 	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session/secret"
 )
@@ -23,6 +24,7 @@ var testOutside = Outside{
 	Env: func(name string) (string, bool) {
 		value, set := map[string]string{
 			"CLIENT_SECRET": "from-the-environment",
+			"LONG_SECRET":   "from-the-environment-with-32-octets",
 			"HOST":          "app.internal",
 			"ALLOW_MEMORY":  "true",
 			"EMPTY":         "",
@@ -93,6 +95,8 @@ func TestDefaults(t *testing.T) {
 
 func TestEveryValueIsRead(t *testing.T) {
 	public := &url.URL{Scheme: "https", Host: "app.example.com:8443"}
+	defaultScopes := []string{"openid", "profile", "email", "offline_access"}
+	loginParams := []string{"login_hint", "prompt", "ui_locales", "acr_values", "max_age"}
 	want := &Config{
 		BasePath:       "/auth",
 		PublicURL:      public,
@@ -106,7 +110,10 @@ func TestEveryValueIsRead(t *testing.T) {
 			ClientID:            "1234",
 			ClientAuth:          "client_secret_post",
 			ClientSecret:        secret.New("from-a-file"),
+			AssertionAudience:   "issuer",
 			Scopes:              []string{"openid"},
+			PushedRequests:      "off",
+			ResponseMode:        "query",
 			IDTokenSigningAlg:   "EdDSA",
 			Userinfo:            "required",
 			AuthorizationParams: map[string]string{"audience": "https://api.example.com"},
@@ -118,10 +125,63 @@ func TestEveryValueIsRead(t *testing.T) {
 			ClientID:          "app",
 			ClientAuth:        "client_secret_basic",
 			ClientSecret:      secret.New("a$$b${c}"),
-			Scopes:            []string{"openid", "profile", "email", "offline_access"},
+			AssertionAudience: "issuer",
+			Scopes:            defaultScopes,
+			PushedRequests:    "auto",
+			ResponseMode:      "query",
 			IDTokenSigningAlg: "RS256",
 			Userinfo:          "auto",
-			LoginParams:       []string{"login_hint", "prompt", "ui_locales", "acr_values", "max_age"},
+			LoginParams:       loginParams,
+		}, {
+			Name:                    "keys",
+			Issuer:                  "https://keys.example.com",
+			ClientID:                "app",
+			ClientAuth:              "private_key_jwt",
+			ClientKeyFile:           "client.jwk",
+			AssertionAudience:       "token_endpoint",
+			Scopes:                  defaultScopes,
+			PushedRequests:          "required",
+			RequestObjectSigningAlg: "PS256",
+			Resource:                []string{"https://orders.example.com/v2", "urn:example:stock"},
+			AuthorizationDetails: []byte(`[{"type":"payment_initiation","locations":["https://app.internal/payments"],` +
+				`"limit":{"currency":"EUR","amount":123.50},"recurring":false},{"type":"1"}]`),
+			ResponseMode:       "form_post.jwt",
+			ResponseSigningAlg: "PS256",
+			ResponseEncryption: rp.Encryption{Alg: "ECDH-ES", Enc: "A256GCM"},
+			IDTokenSigningAlg:  "ES384",
+			IDTokenEncryption:  rp.Encryption{Alg: "RSA-OAEP-256", Enc: "A128GCM"},
+			Userinfo:           "auto",
+			UserinfoSigningAlg: "ES256",
+			UserinfoEncryption: rp.Encryption{Alg: "ECDH-ES+A128KW", Enc: "A256CBC-HS512"},
+			LoginParams:        loginParams,
+		}, {
+			Name:                    "certificate",
+			Issuer:                  "https://certificate.example.com",
+			ClientID:                "app",
+			ClientAuth:              "tls_client_auth",
+			ClientKeyFile:           "client.key",
+			ClientCertFile:          "client.crt",
+			AssertionAudience:       "issuer",
+			Scopes:                  defaultScopes,
+			PushedRequests:          "auto",
+			RequestObjectSigningAlg: "ES256",
+			ResponseMode:            "form_post",
+			IDTokenSigningAlg:       "RS256",
+			Userinfo:                "auto",
+			LoginParams:             loginParams,
+		}, {
+			Name:              "mac",
+			Issuer:            "https://mac.example.com",
+			ClientID:          "app",
+			ClientAuth:        "client_secret_jwt",
+			ClientSecret:      secret.New("from-the-environment-with-32-octets"),
+			AssertionAudience: "issuer",
+			Scopes:            defaultScopes,
+			PushedRequests:    "auto",
+			ResponseMode:      "jwt",
+			IDTokenSigningAlg: "HS256",
+			Userinfo:          "auto",
+			LoginParams:       loginParams,
 		}},
 		Session: Session{
 			Store:       "rediss://redis.example.com:6380/3",
@@ -140,6 +200,7 @@ func TestEveryValueIsRead(t *testing.T) {
 			},
 		},
 		Logout: Logout{PostLogoutReturnURL: "/goodbye?from=app"},
+		Login:  Login{ThirdParty: true},
 		Routes: []Route{{
 			Route: proxy.Route{
 				Path:           "/orders/",

@@ -4,9 +4,6 @@ import "strings"
 
 // unknownKey is the message for a key that does not exist: the nearest one that does, or all of them.
 func unknownKey(key string, known []string) string {
-	if len(known) == 0 {
-		return "is not known; remove it"
-	}
 	nearest, distance := "", len(key)/2+1
 	for _, k := range known {
 		if d := editDistance(strings.ToLower(key), k); d < distance {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/cloakroom/cloakroom/bff"
@@ -36,7 +37,11 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	return g.proxy.Serve(w, r, &route.Route, who)
+	err = g.proxy.Serve(w, r, &route.Route, who)
+	if demand, ok := errors.AsType[*proxy.StepUp](err); ok {
+		return g.bff.StepUp(r, who, demand.Params)
+	}
+	return err
 }
 
 // who is the session that a request uses, with a token that is good, or nil on a route that asks for none. Using a
@@ -72,7 +77,7 @@ func (g *Gateway) sendToLogin(w http.ResponseWriter, r *http.Request) error {
 		return bff.WritePage(w, bff.Page{Status: http.StatusOK, Title: "One moment", Next: here})
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, g.urls.LoginURL(here), http.StatusSeeOther)
+	http.Redirect(w, r, g.urls.LoginURL(map[string]string{"returnUrl": here}), http.StatusSeeOther)
 	return nil
 }
 

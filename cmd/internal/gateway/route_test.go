@@ -241,14 +241,14 @@ func TestBasePath(t *testing.T) {
 	g := newReplica(t, func(_ *replica, c *Config) {
 		c.BasePath = "/callback"
 		second := c.Providers[0]
-		second.Name = "second"
+		second.Name, second.PushedRequests = "second", "off" // so that its request can be read off the address
 		c.Providers = append(c.Providers, second)
-	}).ready()
+	}).allReady()
 	if res := g.client().send("GET", "/callbacks", "Accept: text/html"); !strings.Contains(res.body, "<title>app</title>") {
 		t.Errorf("/callbacks is not the application's: %s", res.Status)
 	}
 	for _, path := range []string{
-		"/login?provider=second", "/callback", "/landing", "/error", "/session", "/user", "/logout", "/logout/callback", "/jwks.json",
+		"/login?provider=second", "/login/initiate", "/callback", "/landing", "/error", "/session", "/user", "/logout", "/logout/callback", "/jwks.json",
 	} {
 		if res := g.client().send("GET", "/callback"+path, csrf); res.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %s, Cache-Control %q", path, res.Status, res.Header.Get("Cache-Control"))
