@@ -155,35 +155,47 @@ func asNavigation(site string) option {
 
 var metaRefresh = regexp.MustCompile(`<meta http-equiv="refresh" content="0; url=([^"]*)">`)
 
-// step sends a navigation and returns its answer and where that leads next, nil if it is a page to look at. A chain of
-// redirects that has once left the site is cross-site to its end, a page's own refresh starts anew.
+// step sends a navigation and returns its answer and where that leads next, nil if it is a page to look at.
 func (a *agent) step(address, site string) (res *answer, next *url.URL, nextSite string) {
 	a.t.Helper()
 	res = a.do(http.MethodGet, address, asNavigation(site))
+	next, nextSite = a.next(res, site)
+	return res, next, nextSite
+}
+
+// next is where the answer of a navigation leads. A chain of redirects that has once left the site is cross-site to its
+// end, a page's own refresh starts anew.
+func (a *agent) next(res *answer, site string) (next *url.URL, nextSite string) {
+	a.t.Helper()
 	target := res.Header.Get("Location")
 	if target == "" {
 		match := metaRefresh.FindStringSubmatch(res.body)
 		if match == nil {
-			return res, nil, ""
+			return nil, ""
 		}
 		target, site = html.UnescapeString(match[1]), "same-origin"
 	}
 	next, err := res.Request.URL.Parse(target)
 	if err != nil {
-		a.t.Fatal(err)
+		a.t.Errorf("%s leads to %q: %v", res.Request.URL, target, err)
+		return nil, ""
 	}
 	if next.Host != res.Request.URL.Host {
 		site = "cross-site"
 	}
-	return res, next, site
+	return next, site
 }
 
 // navigate opens an address as a link in the application does and follows it to a page. It returns every answer on the
 // way, the page last.
 func (a *agent) navigate(address string) []*answer {
 	a.t.Helper()
+	return a.follow(address, "same-origin")
+}
+
+func (a *agent) follow(address, site string) []*answer {
+	a.t.Helper()
 	var answers []*answer
-	site := "same-origin"
 	for range 20 {
 		res, next, nextSite := a.step(address, site)
 		answers = append(answers, res)

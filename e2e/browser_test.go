@@ -27,7 +27,7 @@ type tab struct {
 
 // startBrowser starts a Chromium and returns its first tab. Screenshots go into SCREENSHOTS if that is set, else into
 // e2e/screenshots.
-func startBrowser(t *testing.T) *tab {
+func startBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *tab {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program(t, "chromium", "chromium-browser", "google-chrome")),
@@ -37,6 +37,7 @@ func startBrowser(t *testing.T) *tab {
 		chromedp.WindowSize(1100, 1080),
 		chromedp.WSURLReadTimeout(startTime),
 	)
+	options = append(options, more...)
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, closeBrowser := chromedp.NewContext(allocator)
 	shots := filepath.Join(cmp.Or(os.Getenv("SCREENSHOTS"), "screenshots"), t.Name())

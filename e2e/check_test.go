@@ -143,7 +143,7 @@ routes:
 	}
 	lines := strings.Split(strings.TrimSpace(got.stderr), "\n")
 	for _, want := range []string{
-		":1: public_url: ", ":4: providers[0].issuer: ", ":4: providers[0].client_secret: ", ":6: providers[0].client_auth: ",
+		":1: public_url: ", ":4: providers[0].issuer: ", ":4: providers[0].client_key_file: ",
 		"session.keys_file: ", ":9: session.per_user_limit: ", ":11: routes[0].csrf: ", ":12: routes[1].websocket: ",
 	} {
 		n := 0
@@ -156,8 +156,8 @@ routes:
 			t.Errorf("%d lines say %q, want 1", n, want)
 		}
 	}
-	if len(lines) != 8 || t.Failed() {
-		t.Errorf("want 8 lines, got %d:\n%s", len(lines), got.stderr)
+	if len(lines) != 7 || t.Failed() {
+		t.Errorf("want 7 lines, got %d:\n%s", len(lines), got.stderr)
 	}
 }
 

@@ -48,7 +48,9 @@ func (r *answer) flowCookie() *http.Cookie {
 // TestLogin is contract.md "Endpoints", GET /bff/login.
 func TestLogin(t *testing.T) {
 	t.Parallel()
-	g, op, _ := startApplication(t, nil)
+	g, op, _ := startApplication(t, func(c *config) {
+		c.Provider = "pushed_authorization_requests: off" // so that the parameters can be seen here
+	})
 
 	t.Run("redirect", func(t *testing.T) {
 		res := newAgent(g).do("GET", "/bff/login?returnUrl=/a%3Fb%23c", asNavigation("same-origin"))

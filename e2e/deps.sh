@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what `make test` needs beyond Go: a C compiler (the race detector links with one), redis-server, Chromium,
-# and Node.js with npm for the third-party OP. It says what it installs, and installs nothing that is there already.
+# Firefox, and Node.js with npm for one of the third-party OPs. It says what it installs, and installs nothing that is there already.
 set -eu
 cd "$(dirname "$0")"
 
@@ -16,6 +16,7 @@ need() { # need PACKAGES COMMAND...: one of the commands, else all of the packag
 need 'gcc libc6-dev' gcc
 need redis-server redis-server
 need chromium chromium chromium-browser google-chrome
+need firefox-esr firefox-esr firefox
 need nodejs node
 need npm npm
 
@@ -35,6 +36,6 @@ if [ -n "$missing" ]; then
 fi
 
 if [ ! op/panva/node_modules/.package-lock.json -nt op/panva/package-lock.json ]; then
-	echo 'deps: npm ci in e2e/op/panva (oidc-provider)'
+	echo 'deps: npm ci in e2e/op/panva (oidc-provider, openid-client)'
 	npm ci --silent --ignore-scripts --prefix op/panva
 fi

@@ -1,11 +1,15 @@
 // Package e2e tests the cloakroom binary from outside: it is built once, started as an operator starts it, and spoken to
-// over HTTP, with real browsers, a real Redis and an OP that nobody here wrote.
+// over HTTP, with real browsers, a real Redis and OPs that nobody here wrote.
 //
 // It is a module of its own, so that what only these tests need does not become a dependency of the gateway. What they
 // need beyond Go is in deps.sh, which `make deps` runs; a test that misses a part fails and says so.
 //
 // Each subject has a file: demo and strict (Chromium on the demo, and on a strict cookie), panva, refresh, taint,
-// contract_*, check, outage. The files beneath them start the parts: process, gateway, redis, api, agent (a browser
-// without JavaScript, which keeps every byte it gets) and browser (Chromium). Where the OP has to do as a test says, it is
-// bff/optest, inside the test's process. Screenshots of Chromium's steps go into the folder screenshots.
+// contract_*, check, outage; interop and panva_modes (what an application can be registered for at which OP), chain (an OP
+// that is a client of another one), formpost (in Chromium and Firefox), misbehaving (an OP that is slow, huge or worse
+// under load). The files beneath them start the parts: process, gateway, authority (certificates), redis, api, op (the
+// programs of the folder op), agent and form (a browser without JavaScript, which keeps every byte it gets, and the
+// person who fills in its forms), browser (Chromium) and firefox. Where the OP has to do as a test says, it is
+// bff/optest, inside the test's process. At the end of a run matrix prints which feature has worked with which OP.
+// Screenshots of Chromium's steps go into the folder screenshots.
 package e2e

@@ -3,10 +3,8 @@ package e2e_test
 import (
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +25,8 @@ type config struct {
 	Top       string
 	Issuer    string
 	ClientID  string
-	Secret    string
+	Secret    string // or ""
+	KeyFile   string // the client's private key, or ""
 	Provider  string
 	Providers string
 
@@ -55,7 +54,8 @@ providers:
   - name: default
     issuer: {{.Issuer}}
     client_id: {{.ClientID}}
-    client_secret: {{.Secret}}
+    {{with .Secret}}client_secret: {{.}}{{end}}
+    {{with .KeyFile}}client_key_file: "{{.}}"{{end}}
     {{indent 4 .Provider}}
   {{indent 2 .Providers}}
 session:
@@ -67,7 +67,7 @@ logout:
     {{indent 4 .Logout}}
 routes:
   - {path: /api/, upstream: "{{.API}}", token: user}
-  - {path: /, static: {{.Static}}}
+  - {path: /, static: "{{.Static}}"}
   {{indent 2 .Routes}}
 `))
 
@@ -121,20 +121,9 @@ func (c *config) useRedis(t *testing.T, s *redisServer) {
 // useTLS puts the application on an https origin, as in production.
 func (c *config) useTLS(t *testing.T) {
 	t.Helper()
-	// The test server of the standard library has a certificate for example.com.
-	server := httptest.NewTLSServer(nil)
-	defer server.Close()
-	certificate := server.TLS.Certificates[0]
-	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.roots = x509.NewCertPool()
-	c.roots.AddCert(server.Certificate())
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writeFile(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})))
-	writeFile(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	ca := newAuthority(t)
+	certFile, keyFile := ca.issue("the application", "example.com")
+	c.roots = ca.pool()
 	c.Origin = "https://example.com"
 	c.Top = fmt.Sprintf("tls: {cert_file: %s, key_file: %s}", certFile, keyFile)
 	c.Session = "allow_memory: true"

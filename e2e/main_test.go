@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "cloakroom cannot be built:", err)
 	} else {
 		status = m.Run()
+		printMatrix(os.Stdout)
 	}
 	_ = os.RemoveAll(dir)
 	os.Exit(status)
