@@ -16,10 +16,12 @@ import (
 type Grant struct {
 	AccessToken  secret.String
 	RefreshToken secret.String // empty when the OP sent none: at a refresh the old one stays good (RFR-11)
-	IDToken      secret.String // raw, for id_token_hint; empty when a refresh brought none (RFR-01)
-	IssuedAt     time.Time     // when it was asked for
-	ExpiresAt    time.Time     // of the access token; never zero (FLOW-31)
-	Scope        []string      // as granted (FLOW-32); at a refresh never more than at login (RFR-12)
+	// IDToken is a JWS, decrypted if it came encrypted: an id_token_hint is not to be opened with our key (Core
+	// §3.1.2.1). It is empty when a refresh brought none (RFR-01).
+	IDToken   secret.String
+	IssuedAt  time.Time // when it was asked for
+	ExpiresAt time.Time // of the access token; never zero (FLOW-31)
+	Scope     []string  // as granted (FLOW-32); at a refresh never more than at login (RFR-12)
 	// Details are the authorization_details as granted (RFC 9396 §7), an array or nil; at a refresh of no other types
 	// than at login (EXT-09).
 	Details  json.RawMessage
@@ -111,6 +113,7 @@ func (c *Client) verifyLogin(ctx context.Context, p *provider, t tokens, r Autho
 		t.scope = slices.Clone(c.cfg.Scopes)
 	}
 	id.Scope, id.Resource, id.Details = t.scope, c.cfg.Resource, t.details
+	t.id = id.jws
 	return t.grant(id.Identity, claims), nil
 }
 
@@ -142,7 +145,7 @@ func (c *Client) Refresh(ctx context.Context, refreshToken secret.String, origin
 		}
 		// The rest stays as it was at login: a refresh is not a new authentication.
 		identity.IssuedAt = id.IssuedAt
-		claims = id.claims
+		claims, t.id = id.claims, id.jws
 	}
 	if t.details == nil {
 		t.details = original.Details

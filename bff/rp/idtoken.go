@@ -23,6 +23,7 @@ type idToken struct {
 	Identity
 	claims object
 	alg    string
+	jws    secret.String // decrypted, if it was encrypted to us
 }
 
 // refuseIDToken makes an error that names a check of standards.md.
@@ -32,11 +33,15 @@ func refuseIDToken(id, why string) error { return fmt.Errorf("%w: %s (%s)", ErrI
 // or checkContinues, and checkAccessToken. The error is ErrIDToken, or ErrUnavailable when keys could not be fetched.
 func (c *Client) verifyIDToken(ctx context.Context, p *provider, raw secret.String) (*idToken, error) {
 	kind := jwtKind{refused: ErrIDToken, alg: c.cfg.SigningAlg, encryption: c.cfg.IDTokenEncryption, typ: isPlainJWT}
-	claims, err := c.openJWT(ctx, p, raw.Reveal(), kind)
+	jws, err := c.decrypt(raw.Reveal(), kind)
 	if err != nil {
 		return nil, err
 	}
-	id := &idToken{claims: claims, alg: kind.alg}
+	claims, err := c.verifyJWT(ctx, p, jws, kind)
+	if err != nil {
+		return nil, err
+	}
+	id := &idToken{claims: claims, alg: kind.alg, jws: secret.New(jws)}
 	id.Issuer = p.Issuer // compared by go-oidc, which lets Google leave out the scheme (GOI-16)
 	if err := id.read(); err != nil {
 		return nil, err

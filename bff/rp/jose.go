@@ -29,18 +29,23 @@ type jwtKind struct {
 // refuse makes an error that names a check of standards.md.
 func (k jwtKind) refuse(id, why string) error { return fmt.Errorf("%w: %s (%s)", k.refused, why, id) }
 
-// openJWT decrypts and verifies a JWT of the OP and returns its claims. Form, algorithm, signature, iss and aud are
-// then right; times and everything else are the caller's to check. The error is k.refused, or ErrUnavailable when keys
-// could not be fetched.
+// openJWT decrypts and verifies a JWT of the OP and returns its claims: decrypt and verifyJWT in one.
+func (c *Client) openJWT(ctx context.Context, p *provider, raw string, k jwtKind) (object, error) {
+	jws, err := c.decrypt(raw, k)
+	if err != nil {
+		return nil, err
+	}
+	return c.verifyJWT(ctx, p, jws, k)
+}
+
+// verifyJWT verifies a JWS of the OP and returns its claims. Form, algorithm, signature, iss and aud are then right;
+// times and everything else are the caller's to check. The error is k.refused, or ErrUnavailable when keys could not be
+// fetched.
 //
 // go-oidc verifies algorithm, signature, issuer and that we are in the audience; the rest is ours (GOI-01 to GOI-09).
 // It reads with encoding/json, to which a claim named "ISS" is iss, too: what it has compared is compared once more by
 // its exact name.
-func (c *Client) openJWT(ctx context.Context, p *provider, raw string, k jwtKind) (object, error) {
-	raw, err := c.decrypt(raw, k)
-	if err != nil {
-		return nil, err
-	}
+func (c *Client) verifyJWT(ctx context.Context, p *provider, raw string, k jwtKind) (object, error) {
 	if err := k.checkHeader(raw); err != nil {
 		return nil, err
 	}

@@ -54,6 +54,29 @@ func TestEndSession(t *testing.T) {
 	}
 }
 
+// TestEndSessionWithEncryptedIDToken: the hint is the JWS inside, of a login and of a refresh (Core §3.1.2.1). The OP
+// cannot read what was encrypted to us.
+func TestEndSessionWithEncryptedIDToken(t *testing.T) {
+	f := startLoaded(t, encrypted(t, "ECDH-ES"))
+	login := f.login()
+	refreshed, err := f.client.Refresh(t.Context(), login.RefreshToken, login.Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, grant := range []*rp.Grant{login, refreshed} {
+		address, err := f.client.EndSessionURL(grant.IDToken, "s1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if parts := strings.Count(grant.IDToken.Reveal(), "."); parts != 2 {
+			t.Fatalf("the ID token has %d dots, want those of a JWS", parts)
+		}
+		if got, want := f.op.Visit(address).String(), landing+"?state=s1"; got != want {
+			t.Errorf("back at %s, want %s", got, want)
+		}
+	}
+}
+
 func TestEndSessionURLKeepsQuery(t *testing.T) {
 	f := start(t)
 	f.op.Fault(optest.Metadata("end_session_endpoint", f.op.EndpointURL(optest.EndSessionEndpoint)+"?tenant=1"))
