@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"sync/atomic"
 
 	"github.com/cloakroom/cloakroom/session"
 	"github.com/cloakroom/cloakroom/session/problem"
@@ -23,6 +24,7 @@ type exchange struct {
 	who *session.Session // nil: nobody
 
 	sent bool
+	read atomic.Bool // the body, to its end
 	err  error
 }
 
@@ -52,8 +54,18 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *
 // sendsToken reports whether the request carries the user's access token.
 func (x *exchange) sendsToken() bool { return x.hasToken() && x.who != nil }
 
+// closeUnlessRead ends an HTTP/1 connection with the answer unless the body has been read to its end. What is left of it
+// may be malformed, and in full duplex net/http would take what stands behind that for the next request (PX-17). It is
+// called when the answer begins.
+func (x *exchange) closeUnlessRead() {
+	if x.in.ContentLength != 0 && x.in.ProtoMajor == 1 && !x.read.Load() {
+		x.w.Header().Set("Connection", "close")
+	}
+}
+
 // fail is called at most once, while nothing has been written.
 func (x *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
+	x.closeUnlessRead()
 	var (
 		refused *problem.Error
 		body    *bodyError

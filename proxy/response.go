@@ -50,6 +50,7 @@ func (x *exchange) answer(res *http.Response) error {
 	res.Trailer = nil // PX-27: no browser shows trailers to anybody
 	res.Body = &download{res.Body, res}
 
+	x.closeUnlessRead()
 	// The fields are handed over here, and not by ReverseProxy, which adds to what the gateway has set already.
 	for name, values := range h {
 		if name == "Vary" {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 			// Without x.w, which it would write to while this goroutine may be writing an early answer.
 			body = http.MaxBytesReader(nil, body, x.MaxBody)
 		}
-		req.Body = &upload{body, silence}
+		req.Body = &upload{body, silence, &x.read}
 	}
 	res, err := x.transport.RoundTrip(req)
 	silence.stop()
@@ -49,12 +50,16 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 type upload struct {
 	io.ReadCloser
 	silence *timer
+	read    *atomic.Bool // set at its end
 }
 
 func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.ReadCloser.Read(p)
 	u.silence.restart()
-	if err != nil && err != io.EOF {
+	switch {
+	case err == io.EOF:
+		u.read.Store(true)
+	case err != nil:
 		err = &bodyError{err}
 	}
 	return n, err

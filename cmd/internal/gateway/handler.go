@@ -17,6 +17,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 func (g *Gateway) Handler() http.Handler {
 	endpoints := g.endpoints()
 	return g.logged(g.traced(g.withCommonHeaders(g.answer(func(w http.ResponseWriter, r *http.Request) error {
+		limitBody(w, r, bodyTime)
 		if err := g.checkHost(r); err != nil {
 			return err
 		}

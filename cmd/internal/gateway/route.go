@@ -37,6 +37,10 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
+	if route.Upstream != nil { // an upload may last; the route's timeout watches over it
+		limitBody(w, r, 0)
+		defer limitBody(w, r, bodyTime) // for what the upstream left, on a connection that the proxy has closing
+	}
 	err = g.proxy.Serve(w, r, &route.Route, who)
 	if demand, ok := errors.AsType[*proxy.StepUp](err); ok {
 		return g.bff.StepUp(r, who, demand.Params)
