@@ -68,7 +68,7 @@ func New(o Options) *Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Handler{Options: o, cookies: newCookies(o.URLs.Public, o.SameSite), sealer: newSealer(o.Keys)}
+	return &Handler{Options: o, cookies: newCookies(o.URLs.Public, o.SameSite), sealer: sealer{o.Keys}}
 }
 
 // URLs are the addresses that have to be registered at the provider. They come from the configuration alone, never
@@ -92,6 +92,17 @@ func (u URLs) Callback(provider string, first bool) string {
 
 // LogoutCallback is the post_logout_redirect_uri.
 func (u URLs) LogoutCallback() string { return u.absolute("logout/callback") }
+
+// JWKS is the jwks_uri of a provider. Where there are several each has a set of its own.
+func (u URLs) JWKS(provider string, only bool) string {
+	if only {
+		return u.absolute("jwks.json")
+	}
+	return u.absolute("jwks.json") + "?" + url.Values{"provider": {provider}}.Encode()
+}
+
+// InitiateLogin is the initiate_login_uri.
+func (u URLs) InitiateLogin() string { return u.absolute("login/initiate") }
 
 // BackchannelLogout is the backchannel_logout_uri.
 func (u URLs) BackchannelLogout() string { return u.absolute("backchannel-logout") }

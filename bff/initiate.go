@@ -82,12 +82,13 @@ func initiateParams(w http.ResponseWriter, r *http.Request) (map[string]string, 
 }
 
 // parseTarget checks a target_link_uri as a return URL (TPI-02). Unlike one it may be absolute: on the application's own
-// origin, to the letter.
+// origin, to the letter. It is a page and no endpoint of ours: a login/initiate that led to /bff/login would begin a second
+// login with parameters that only our own pages and people's clicks may choose (TPI-03, FLOW-37).
 func (h *Handler) parseTarget(target string) (string, error) {
 	path := strings.TrimPrefix(target, h.URLs.Public.Scheme+"://"+h.URLs.Public.Host)
 	returnURL, err := ParseReturnURL(path)
-	if err != nil {
-		const detail = "target_link_uri is no address of this application"
+	if err != nil || strings.HasPrefix(returnURL, h.URLs.BasePath+"/") {
+		const detail = "target_link_uri is no page of this application"
 		return "", &problem.Error{Code: problem.BadReturnURL, Detail: detail, Err: err}
 	}
 	return returnURL, nil

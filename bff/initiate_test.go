@@ -107,6 +107,7 @@ func TestInitiateRefuses(t *testing.T) {
 		"https://evil.example/", "//evil.example", "/\\evil.example", "/%5cevil.example", "javascript:alert(1)", "orders", "/..//evil.example",
 		a.URL + ".evil.example/", a.URL + "@evil.example/", a.URL + "//evil.example", a.URL + "/\\evil.example", a.URL + "0/",
 		a.URL + "?x", strings.Replace(a.URL, "http:", "https:", 1) + "/", strings.ToUpper(a.URL) + "/", a.URL + a.URL, "/a b", "/a\r\nb",
+		"/bff/login?prompt=login&login_hint=mallory", "/bff/", a.URL + "/bff/login/initiate?iss=" + url.QueryEscape(iss),
 	} {
 		cases[initiate("iss", iss, "target_link_uri", target)] = "bad_return_url"
 	}

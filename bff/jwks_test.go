@@ -46,19 +46,28 @@ func TestJWKS(t *testing.T) {
 	shared := open("a", "b")
 	for name, test := range map[string]struct {
 		one, two *rp.ClientKeys
+		legacy   bool // the second
+		query    string
 		want     []string
 	}{
-		"none":          {nil, nil, nil},
-		"of one":        {nil, shared, []string{"a", "b"}},
-		"the same file": {shared, shared, []string{"a", "b"}},
-		"of both":       {shared, open("c"), []string{"a", "b", "c"}},
+		"none":                  {nil, nil, false, "", nil},
+		"of one":                {nil, shared, false, "", []string{"a", "b"}},
+		"the same file":         {shared, shared, false, "", []string{"a", "b"}},
+		"of both":               {shared, open("c"), false, "", []string{"a", "b", "c"}},
+		"one kid twice":         {shared, open("b"), false, "", []string{"a", "b", "b"}},
+		"of the named":          {shared, open("c"), false, "?provider=two", []string{"c"}},
+		"CA-06":                 {shared, open("c"), true, "", []string{"a", "b"}},
+		"CA-06 of its provider": {shared, open("c"), true, "?provider=two", []string{"c"}},
 	} {
 		a := newApp(t, twoProviders, func(o *setup) {
 			for i, keys := range []*rp.ClientKeys{test.one, test.two} {
 				o.RP[i].Keys = keys
 			}
+			if test.legacy {
+				o.RP[1].ClientAuth, o.RP[1].LegacyAudience = rp.PrivateKeyJWT, true
+			}
 		})
-		res := a.browser().get("/bff/jwks.json")
+		res := a.browser().get("/bff/jwks.json" + test.query)
 		if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "application/jwk-set+json" || res.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %s %v", name, res.Status, res.Header)
 		}
@@ -78,5 +87,12 @@ func TestJWKS(t *testing.T) {
 		if !slices.Equal(kids, test.want) {
 			t.Errorf("%s: %q, want %q", name, kids, test.want)
 		}
+	}
+}
+
+func TestJWKSOfNobody(t *testing.T) {
+	t.Parallel()
+	if res := newApp(t).browser().get("/bff/jwks.json?provider=nobody"); res.StatusCode != http.StatusNotFound {
+		t.Errorf("%s %s", res.Status, res.body)
 	}
 }

@@ -77,7 +77,7 @@ func (h *Handler) startLogin(
 ) (location string, expiresIn time.Duration, err error) {
 	metadata, err := p.Client.Metadata()
 	if err != nil {
-		return "", 0, problem.Wrap(problem.ProviderUnavailable, err)
+		return "", 0, advised(problem.Wrap(problem.ProviderUnavailable, err))
 	}
 	f := newFlow(h.Now())
 	f.Provider, f.Issuer, f.ReturnURL = p.Name, metadata.Issuer, returnURL
@@ -105,7 +105,7 @@ func (h *Handler) startLogin(
 		return "", 0, &problem.Error{Code: problem.BadRequest, Detail: detail, Err: err}
 	case err != nil: // of the provider, too, when the request was pushed to it
 		h.Logger.WarnContext(r.Context(), "a login could not begin", "provider", p.Name, "err", err)
-		return "", 0, loginProblem(err)
+		return "", 0, advised(loginProblem(err))
 	}
 	if err := h.saveFlow(w, r, f, p.Client.PostsResponse()); err != nil {
 		return "", 0, &problem.Error{Code: problem.BadRequest, Detail: "the login parameters are too long", Err: err}
@@ -114,6 +114,14 @@ func (h *Handler) startLogin(
 		expiresIn = flowLife
 	}
 	return location, expiresIn, nil
+}
+
+// advised says what to do about a login that could not begin.
+func advised(err error) error {
+	if p, ok := errors.AsType[*problem.Error](err); ok && p.Detail == "" {
+		p.Detail = adviceFor(p.Code)
+	}
+	return err
 }
 
 // request is the flow as the relying party knows it.

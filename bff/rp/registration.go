@@ -9,6 +9,9 @@ func (c *Client) FixedParam(name string) (value string, fixed bool) {
 	return value, fixed
 }
 
+// LegacyAudience reports whether client assertions are for the token endpoint and not for the issuer (CA-06).
+func (c *Client) LegacyAudience() bool { return c.cfg.LegacyAudience }
+
 // Pushes reports whether each call of AuthorizationURL costs the OP a request, since authorization requests are pushed
 // to it (PAR-06). It is false while the metadata are not loaded: nothing is sent then.
 func (c *Client) Pushes() bool {

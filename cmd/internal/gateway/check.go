@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cloakroom/cloakroom/bff"
+	"github.com/cloakroom/cloakroom/bff/rp"
 	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session"
 )
@@ -41,8 +42,12 @@ func Check(ctx context.Context, file string, w io.Writer, offline bool) bool {
 	}
 	c.routes(config.Routes, config.PublicURL)
 	urls := bff.URLs{Public: config.PublicURL, BasePath: config.BasePath}
+	clients := make([]*rp.Client, len(config.Providers))
 	for i := range config.Providers {
-		c.provider(ctx, &config.Providers[i], urls, i == 0, offline)
+		clients[i] = c.provider(ctx, &config.Providers[i], urls, i == 0, offline)
+	}
+	if err := config.refuseCopiedKeys(clients); err != nil {
+		c.note("client keys", "", err)
 	}
 	c.store(ctx, config.Session, offline)
 	return c.ok
@@ -65,7 +70,7 @@ func (c *checklist) note(what, good string, err error) {
 }
 
 func (c *checklist) keyRing(s Session) {
-	_, err := keyRing(s)
+	_, err := keyRing(s, nil)
 	good := s.KeysFile
 	if good == "" {
 		good = "a new key at each start, as sessions are in memory"

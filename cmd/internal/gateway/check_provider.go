@@ -13,34 +13,37 @@ import (
 	"github.com/cloakroom/cloakroom/bff/rp"
 )
 
-func (c *checklist) provider(ctx context.Context, p *Provider, urls bff.URLs, first, offline bool) {
+// provider tries one provider. It returns our client there, nil if none can be made.
+func (c *checklist) provider(ctx context.Context, p *Provider, urls bff.URLs, first, offline bool) *rp.Client {
 	what := "provider " + p.Name
 	if !c.files(what, p) {
-		return
+		return nil
 	}
 	config, err := p.clientConfig(urls, first, slog.New(slog.DiscardHandler))
 	if err != nil {
 		c.note(what, "", err)
-		return
+		return nil
 	}
 	client, err := rp.New(config)
 	if err != nil || offline {
 		c.note(what, "not asked, because of -offline", err)
-		return
+		return client
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	good := "discovery document of " + p.Issuer
+	good, advice := "discovery document of "+p.Issuer, "correct the issuer, or ask the operator of the OP"
 	rows, err := client.Examine(ctx)
 	if !slices.ContainsFunc(rows, func(row rp.Capability) bool { return !row.Met }) && err == nil {
 		good = "discovery document and keys of " + p.Issuer
+		advice = "set id_token_signing_alg to the registered one, or ask the operator of the OP"
 		err = client.Load(ctx)
 	}
 	if err != nil {
-		err = fmt.Errorf("%w%s", err, hint(err, "correct the issuer, or ask the operator of the OP"))
+		err = fmt.Errorf("%w%s", err, hint(err, advice))
 	}
 	c.note(what, good, err)
 	c.capabilities(what, rows)
+	return client
 }
 
 // files reads what the provider's configuration names on disk. It reports whether all of it can be used.

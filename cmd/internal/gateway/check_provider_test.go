@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cloakroom/cloakroom/bff/optest"
@@ -165,5 +168,102 @@ func TestCheckProviderFiles(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// CA-06: an audience that another OP can name needs a key for each OP, and a copy in another file is the same key. What
+// check says of it is what keeps serve from starting. A key for decryption signs nothing.
+func TestCopiedClientKeys(t *testing.T) {
+	own, other := clientKeys(t), clientKeys(t)
+	write := func(edit func(jose.JSONWebKeySet) []jose.JSONWebKey) string {
+		var set jose.JSONWebKeySet
+		if err := json.Unmarshal(read(t, own), &set); err != nil {
+			t.Fatal(err)
+		}
+		data, err := json.Marshal(jose.JSONWebKeySet{Keys: edit(set)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "copy.jwk")
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	copied := write(func(set jose.JSONWebKeySet) []jose.JSONWebKey { set.Keys[0].KeyID = "renamed"; return set.Keys })
+	decryption := write(func(set jose.JSONWebKeySet) []jose.JSONWebKey {
+		var another jose.JSONWebKeySet
+		if err := json.Unmarshal(read(t, other), &another); err != nil {
+			t.Fatal(err)
+		}
+		return []jose.JSONWebKey{another.Keys[0], set.Keys[1]}
+	})
+	const legacy, issuer = "token_endpoint", "issuer"
+	for name, test := range map[string]struct {
+		first, second string // audiences
+		file          string // of the second
+		refused       bool
+	}{
+		"first is old":      {legacy, issuer, copied, true},
+		"second is old":     {issuer, legacy, copied, true},
+		"none is old":       {issuer, issuer, copied, false},
+		"keys of their own": {legacy, legacy, other, false},
+		"decryption":        {legacy, legacy, decryption, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			provider := func(file, audience string) string {
+				return fmt.Sprintf("    client_auth: private_key_jwt\n    client_key_file: %s\n    client_assertion_audience: %s\n",
+					file, audience)
+			}
+			file := checked{
+				issuer: "http://" + nobody(t),
+				secret: provider(own, test.first),
+				provider: "  - name: two\n    issuer: http://" + nobody(t) + "\n    client_id: app\n" +
+					provider(test.file, test.second),
+			}.file(t)
+			const want = "provider two: client_key_file: "
+			lines, ok := runCheck(t, file, true)
+			text := strings.Join(lines, "\n")
+			if ok == test.refused || strings.Contains(text, "FAIL client keys: "+want) != test.refused {
+				t.Errorf("check: ok is %v, got:\n%s", ok, text)
+			}
+			config, err := Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = New(config, Options{Logger: slog.New(slog.DiscardHandler)})
+			if refused := err != nil && strings.HasPrefix(err.Error(), want); refused != test.refused {
+				t.Errorf("serve: %v", err)
+			}
+		})
+	}
+}
+
+// What is wrong with the file of the client keys is said once, and nobody is told to write over a key that is there.
+func TestClientKeyAdvice(t *testing.T) {
+	folder := t.TempDir()
+	for name, want := range map[string]string{
+		"none": "client_key_file: stat none: no such file or directory; write the output of `cloakroom keygen client` or a private key in PEM form into it",
+		".":    "client_key_file: read .: is a directory; name a file that this process may read",
+	} {
+		p := Provider{ClientAuth: "private_key_jwt", ClientKeyFile: filepath.Join(folder, name)}
+		_, err := p.clientKeys(slog.New(slog.DiscardHandler))
+		if err == nil || strings.NewReplacer(folder+"/", "", folder, ".").Replace(err.Error()) != want {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+}
+
+// With a document that is as it should be, a missing key is not the fault of the issuer.
+func TestCheckNoKeyForTheAlgorithm(t *testing.T) {
+	op := startOP(t)
+	op.Fault(optest.WithoutMetadata("id_token_signing_alg_values_supported"))
+	lines, ok := runCheck(t, checked{issuer: op.URL, provider: "    id_token_signing_alg: EdDSA\n"}.file(t), false)
+	const want = "/jwks holds no key for the signing algorithm EdDSA; " +
+		"set id_token_signing_alg to the registered one, or ask the operator of the OP"
+	if ok || !slices.ContainsFunc(lines, func(line string) bool {
+		return strings.HasPrefix(line, "FAIL provider default: ") && strings.HasSuffix(line, want)
+	}) {
+		t.Errorf("ok is %v, got:\n%s\nwant %s", ok, strings.Join(lines, "\n"), want)
 	}
 }

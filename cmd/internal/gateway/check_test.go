@@ -123,7 +123,7 @@ func TestCheckFails(t *testing.T) {
 		"wrong issuer": {checked{issuer: lying.URL}, []string{provider, "another.example.com", lying.URL, "they must be equal"}},
 		"no OP there":  {checked{issuer: op.URL + "/realm"}, []string{provider, "/realm/.well-known/openid-configuration", "404", issuer}},
 		"dead OP":      {checked{issuer: "http://" + dead}, []string{provider, dead, "refused", reach}},
-		"dead JWKS":    {checked{issuer: keyless.URL}, []string{provider, "/jwks", "500", issuer}},
+		"dead JWKS":    {checked{issuer: keyless.URL}, []string{provider, "/jwks", "500", "or ask the operator of the OP"}},
 		"PAR needed": {
 			checked{issuer: pushing.URL, provider: "    pushed_authorization_requests: off\n"},
 			[]string{provider + "pushed authorization requests ", "asked: off ", "offered: required ", "set pushed_authorization_requests to auto"},

@@ -114,7 +114,7 @@ func (p *Provider) validateSecret(r *report, path string) {
 func (p *Provider) validateKeyFile(r *report, key string) {
 	user, alg := p.keyUser()
 	keygen := "cloakroom keygen client"
-	if alg != "" {
+	if slices.Contains(signingAlgs, alg) || slices.Contains(keyAlgs, alg) { // any other is reported by itself
 		keygen += " -alg " + alg
 	}
 	switch {

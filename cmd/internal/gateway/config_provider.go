@@ -54,7 +54,7 @@ func (c *Config) validateProviders(r *report) {
 		path, name := item("providers", i), c.Providers[i].Name
 		c.Providers[i].validate(r, path)
 		if first, twice := seen[name]; twice {
-			r.fail(path+".name", "is the name of providers[%d] too; write another, it is part of the callback's path", first)
+			r.fail(path+".name", "%s is the name of providers[%d] too; write another, it is part of the callback's path", name, first)
 		} else {
 			seen[name] = i
 		}

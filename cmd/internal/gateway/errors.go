@@ -96,10 +96,18 @@ func (g *Gateway) writeErrorPage(w http.ResponseWriter, r *http.Request, p *prob
 	page := bff.Page{
 		Status: p.Code.Status(), Title: p.Code.Title(), Text: p.Detail, Code: string(p.Code), ID: accessOf(r).id,
 	}
-	if page.Status == http.StatusUnauthorized {
+	switch p.Code {
+	case problem.Unauthenticated, problem.SessionExpired, problem.SessionEnded, problem.StepUpRequired:
 		fields := map[string]string{"returnUrl": hereOf(r)}
 		maps.Copy(fields, p.Login)
 		page.Actions = append(page.Actions, bff.Action{Label: "Sign in", Path: g.urls.Path("login"), Fields: fields})
+	case problem.StoreUnavailable, problem.ProviderUnavailable, problem.RefreshUnavailable, problem.TooManyRequests,
+		problem.LoginFailed:
+		again := bff.Action{Label: "Try again", Path: r.URL.Path, Fields: map[string]string{}}
+		for name, values := range r.URL.Query() {
+			again.Fields[name] = values[0]
+		}
+		page.Actions = append(page.Actions, again)
 	}
 	return bff.WritePage(w, page)
 }

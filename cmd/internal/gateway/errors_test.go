@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cloakroom/cloakroom/bff/optest"
 	"github.com/cloakroom/cloakroom/session"
 	"github.com/cloakroom/cloakroom/session/problem"
 )
@@ -85,6 +86,29 @@ func TestErrorForm(t *testing.T) {
 		}
 		if page && (!strings.Contains(res.body, `name="returnUrl" value="/api/x?q=1"`) || !strings.Contains(res.body, "Sign in")) {
 			t.Errorf("%s: the page does not offer to sign in:\n%s", headers, res.body)
+		}
+	}
+}
+
+// A person for whom the OP is down, or refuses a pushed request, reads what to do, and can.
+func TestErrorPageOffersAnotherTry(t *testing.T) {
+	g := newReplica(t, nil).ready()
+	for code, fault := range map[string]optest.Fault{
+		"provider_unavailable": optest.Status(optest.PushedEndpoint, 500),
+		"login_failed":         optest.Status(optest.PushedEndpoint, 400),
+	} {
+		g.op.ClearFaults()
+		g.op.Fault(fault)
+		page := g.client().send("GET", "/bff/login?returnUrl=/deep&prompt=login", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
+		for _, want := range []string{
+			code, "Try again</button>", `action="/bff/login"`, `name="returnUrl" value="/deep"`, `name="prompt" value="login"`,
+		} {
+			if !strings.Contains(page.body, want) {
+				t.Errorf("%s: the page lacks %s\n%s", code, want, page.body)
+			}
+		}
+		if text := strings.Count(page.body, "<p"); text < 2 { // the advice, and the code
+			t.Errorf("%s: no advice\n%s", code, page.body)
 		}
 	}
 }

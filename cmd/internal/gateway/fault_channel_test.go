@@ -81,36 +81,19 @@ func TestResponseInTheWrongChannel(t *testing.T) {
 	}
 	post := func(c *client, a optest.Answer) response {
 		a.Form, a.URL.RawQuery = a.Parameters(), ""
-		req, err := a.NewRequest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c.do(req)
+		return c.take(a)
 	}
 	both := func(c *client, a optest.Answer) response {
 		a.Form = a.Parameters()
 		a.URL.RawQuery = a.Form.Encode()
-		req, err := a.NewRequest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c.do(req)
+		return c.take(a)
 	}
 	multipart := func(c *client, a optest.Answer) response {
-		req, err := a.NewRequest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "multipart/form-data; boundary=x")
-		return c.do(req)
+		return c.take(a, func(r *http.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=x") })
 	}
 	large := func(c *client, a optest.Answer) response {
 		a.Form.Set("padding", strings.Repeat("a", 100_000))
-		req, err := a.NewRequest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c.do(req)
+		return c.take(a)
 	}
 	for mode, tries := range map[string]map[string]delivery{
 		"query":         {"POST": post, "both": both},

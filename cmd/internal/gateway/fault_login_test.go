@@ -22,9 +22,13 @@ func TestFaultsOfTheResponse(t *testing.T) {
 		{fault: optest.CallbackTokens, check: "FLOW-20"},
 		{fault: optest.Callback("error", "access_denied"), check: "FLOW-13"}, // beside the code
 		{fault: optest.CallbackError("access_denied", optest.HostileText), check: "access_denied"},
-		{fault: optest.CallbackError("login_required", optest.HostileText), check: "login_required"},                                       // not asked for: no loop (FLOW-39)
-		{fault: optest.CallbackError("unmet_authentication_requirements", optest.HostileText), check: "unmet_authentication_requirements"}, // EXT-10
-		{fault: optest.CallbackError("evil_new_error", optest.HostileText), check: "unknown"},                                              // FLOW-40
+		// login_required without prompt=none is an error, not the beginning of a loop (FLOW-39).
+		{fault: optest.CallbackError("login_required", optest.HostileText), check: "login_required"},
+		{
+			fault: optest.CallbackError("unmet_authentication_requirements", optest.HostileText), // EXT-10
+			check: "unmet_authentication_requirements",
+		},
+		{fault: optest.CallbackError("evil_new_error", optest.HostileText), check: "unknown"}, // FLOW-40
 		{fault: optest.CallbackError("temporarily_unavailable", ""), check: "temporarily_unavailable", code: "provider_unavailable"},
 		{fault: optest.Callback("response", "a.b.c"), check: "FLOW-20"}, // JARM was not asked for
 	}}.run(t)
@@ -95,7 +99,10 @@ func TestFaultsOfUserinfo(t *testing.T) {
 			{fault: optest.ContentType(e, "application/jwt"), check: "UIN-03", token: 1, userinfo: 1, revoke: 1}, // UIN-03
 			{fault: optest.Array(e), check: "JSON object", token: 1, userinfo: 1, revoke: 1},                     // UIN-04
 			{fault: optest.Status(e, 401), check: "401", token: 1, userinfo: 1, revoke: 1, code: "provider_unavailable"},
-			{fault: optest.Redirect(e, 307, "http://127.0.0.1:1/evil"), check: "307", token: 1, userinfo: 1, revoke: 1, code: "provider_unavailable"}, // UIN-06
+			{
+				fault: optest.Redirect(e, 307, "http://127.0.0.1:1/evil"), // UIN-06
+				check: "307", token: 1, userinfo: 1, revoke: 1, code: "provider_unavailable",
+			},
 			{fault: optest.Huge(e), check: "larger than", token: 1, userinfo: 1, revoke: 1, code: "provider_unavailable"},
 		},
 	}.run(t)

@@ -113,9 +113,18 @@ func (group faultGroup) run(t *testing.T) {
 // deliver goes to the OP and brings its answer to our redirect URI, as a browser does in each response mode.
 func (c *client) deliver(address string) response {
 	c.g.t.Helper()
-	req, err := c.g.op.Authorize(address).NewRequest()
+	return c.take(c.g.op.Authorize(address))
+}
+
+// take sends an answer of the OP to our redirect URI, after edit.
+func (c *client) take(a optest.Answer, edit ...func(*http.Request)) response {
+	c.g.t.Helper()
+	req, err := a.NewRequest()
 	if err != nil {
 		c.g.t.Fatal(err)
+	}
+	for _, f := range edit {
+		f(req)
 	}
 	return c.do(req)
 }

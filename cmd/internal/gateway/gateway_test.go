@@ -324,8 +324,15 @@ func TestGatewayDrains(t *testing.T) {
 
 // issue 2, 8: what has to be registered is said at start, to the letter.
 func TestGatewayAnnouncesItsAddresses(t *testing.T) {
-	g := newReplica(t, nil).ready()
+	g := newReplica(t, func(_ *replica, c *Config) {
+		c.Login.ThirdParty = true
+		p := &c.Providers[0]
+		p.ClientAuth, p.ClientSecret, p.ClientKeyFile = "private_key_jwt", secret.String{}, clientKeys(t)
+	})
+	poll(t, "the announcement", func() bool { return strings.Contains(g.log.String(), "backchannel") })
 	for _, want := range []string{
+		`"token_endpoint_auth_method":"private_key_jwt"`, `"id_token_signed_response_alg":"RS256"`,
+		`"jwks_uri":"` + g.url + `/bff/jwks.json"`, `"initiate_login_uri":"` + g.url + `/bff/login/initiate"`,
 		`"redirect_uri":"` + g.url + `/bff/callback"`,
 		`"post_logout_redirect_uri":"` + g.url + `/bff/logout/callback"`,
 		g.url + `/bff/backchannel-logout`,

@@ -1,6 +1,9 @@
 package gateway
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // unknownKey is the message for a key that does not exist: the nearest one that does, or all of them.
 func unknownKey(key string, known []string) string {
@@ -9,6 +12,9 @@ func unknownKey(key string, known []string) string {
 		if d := editDistance(strings.ToLower(key), k); d < distance {
 			nearest, distance = k, d
 		}
+	}
+	if file := key + "_file"; slices.Contains(known, file) { // client_key is a name of client_key_file, not of client_id
+		nearest = file
 	}
 	if nearest != "" {
 		return "is not known; did you mean " + nearest + "?"

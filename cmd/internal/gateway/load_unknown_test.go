@@ -4,6 +4,16 @@ import "testing"
 
 func TestUnknownKey(t *testing.T) {
 	known := []string{"idle_timeout", "lifetime", "same_site"}
+	client := []string{"client_id", "client_secret", "client_secret_file", "client_key_file", "client_cert_file"}
+	for key, want := range map[string]string{
+		"client_key":     "client_key_file",
+		"client_cert":    "client_cert_file",
+		"client_secrets": "client_secret",
+	} {
+		if got := unknownKey(key, client); got != "is not known; did you mean "+want+"?" {
+			t.Errorf("%q: got %q, want %s", key, got, want)
+		}
+	}
 	for key, want := range map[string]string{
 		"idle_timout": "is not known; did you mean idle_timeout?",
 		"sameSite":    "is not known; did you mean same_site?",

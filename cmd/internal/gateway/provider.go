@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 
@@ -14,6 +16,7 @@ import (
 
 func (g *Gateway) newProviders() (bff.Providers, error) {
 	var providers bff.Providers
+	clients := make([]*rp.Client, len(g.config.Providers))
 	for i, p := range g.config.Providers {
 		config, err := p.clientConfig(g.urls, i == 0, g.log.With("provider", p.Name))
 		if err != nil {
@@ -26,8 +29,42 @@ func (g *Gateway) newProviders() (bff.Providers, error) {
 			return nil, fmt.Errorf("provider %s: %w", p.Name, err)
 		}
 		providers = append(providers, bff.Provider{Name: p.Name, Client: client, LoginParams: p.LoginParams})
+		clients[i] = client
+	}
+	if err := g.config.refuseCopiedKeys(clients); err != nil {
+		return nil, err
 	}
 	return providers, nil
+}
+
+// refuseCopiedKeys is CA-06 for keys in different files: validateDistinctKeys sees their names only. A client may be
+// nil. A key that is copied while the gateway runs is noticed at the next start.
+func (c *Config) refuseCopiedKeys(clients []*rp.Client) error {
+	owner := map[string]*Provider{} // of each key, by its thumbprint (RFC 7638)
+	for i, client := range clients {
+		if client == nil {
+			continue
+		}
+		p := &c.Providers[i]
+		for _, key := range client.PublicKeys().Keys {
+			if key.Use != "sig" {
+				continue
+			}
+			thumbprint, err := key.Thumbprint(crypto.SHA256)
+			if err != nil {
+				return fmt.Errorf("provider %s: client_key_file: %w", p.Name, err)
+			}
+			first, known := owner[string(thumbprint)]
+			switch {
+			case !known:
+				owner[string(thumbprint)] = p
+			case first != p && (first.AssertionAudience == legacyAudience || p.AssertionAudience == legacyAudience):
+				return fmt.Errorf("provider %s: client_key_file: %s has a key of provider %s, but client_assertion_audience: "+
+					"token_endpoint needs one for each OP; write another key into it", p.Name, p.ClientKeyFile, first.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // clientConfig is the relying party's part of a provider's configuration. It reads the files that are named in it.
@@ -97,8 +134,14 @@ func (p *Provider) clientKeys(log *slog.Logger) (*rp.ClientKeys, error) {
 		return nil, nil
 	}
 	keys, err := rp.OpenClientKeys(p.ClientKeyFile, log)
-	if err != nil {
-		return nil, fmt.Errorf("client_key_file: %w; write the output of `cloakroom keygen client` or a private key in PEM form into it", err)
+	switch _, unread := errors.AsType[*fs.PathError](err); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("client_key_file: %w; write the output of `cloakroom keygen client` or a private key in PEM "+
+			"form into it", err)
+	case unread:
+		return nil, fmt.Errorf("client_key_file: %w; name a file that this process may read", err)
+	case err != nil:
+		return nil, fmt.Errorf("client_key_file: %w", err)
 	}
 	return keys, nil
 }

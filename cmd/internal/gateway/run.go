@@ -159,9 +159,19 @@ func (g *Gateway) announce(listeners []net.Listener) {
 		g.log.Info("serving health and metrics", "listen", listeners[1].Addr().String())
 	}
 	for i, p := range g.config.Providers {
-		g.log.Info("register these addresses at the provider", "provider", p.Name, "issuer", p.Issuer, "client_id", p.ClientID,
+		attrs := []any{
+			"provider", p.Name, "issuer", p.Issuer, "client_id", p.ClientID,
 			"redirect_uri", g.urls.Callback(p.Name, i == 0),
 			"post_logout_redirect_uri", g.urls.LogoutCallback(),
-			"backchannel_logout_uri", g.urls.BackchannelLogout(), "note", "back-channel logout is not served by this version yet")
+			"token_endpoint_auth_method", p.ClientAuth, "id_token_signed_response_alg", p.IDTokenSigningAlg,
+		}
+		if user, _ := p.keyUser(); user != "" {
+			attrs = append(attrs, "jwks_uri", g.urls.JWKS(p.Name, len(g.config.Providers) == 1))
+		}
+		if g.config.Login.ThirdParty {
+			attrs = append(attrs, "initiate_login_uri", g.urls.InitiateLogin())
+		}
+		g.log.Info("register this at the provider", append(attrs,
+			"backchannel_logout_uri", g.urls.BackchannelLogout(), "note", "back-channel logout is not served by this version yet")...)
 	}
 }
