@@ -2,10 +2,8 @@ package optest
 
 import (
 	"html"
-	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 )
 
@@ -44,43 +42,33 @@ func (a Answer) NewRequest() (*http.Request, error) {
 // if there is none.
 func (s *Server) Authorize(address string) Answer {
 	s.t.Helper()
-	resp, err := s.browser.Get(address)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if location, err := resp.Location(); err == nil {
+	location, page := s.get(address)
+	if location != nil {
 		return Answer{URL: location}
 	}
-	page, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	answer, ok := readForm(string(page))
+	answer, ok := readForm(page)
 	if !ok {
-		s.t.Fatalf("optest: GET %s: neither a redirect nor a form with the response but %s", address, resp.Status)
+		s.t.Fatalf("optest: GET %s: neither a redirect nor a form with the response but %s", address, page)
 	}
 	return answer
 }
 
-var (
-	formPostAction = regexp.MustCompile(`<form method="post" action="([^"]*)">`)
-	formPostInput  = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
-)
-
-// readForm reads the page of the response mode form_post.
+// readForm reads the page that postForm sends.
 func readForm(page string) (Answer, bool) {
-	action := formPostAction.FindStringSubmatch(page)
-	if action == nil {
+	_, rest, ok := strings.Cut(page, `<form method="post" action="`)
+	if !ok {
 		return Answer{}, false
 	}
-	target, err := url.Parse(html.UnescapeString(action[1]))
+	action, rest, _ := strings.Cut(rest, `"`)
+	target, err := url.Parse(html.UnescapeString(action))
 	if err != nil {
 		return Answer{}, false
 	}
 	form := url.Values{}
-	for _, input := range formPostInput.FindAllStringSubmatch(page, -1) {
-		form.Add(html.UnescapeString(input[1]), html.UnescapeString(input[2]))
+	for _, input := range strings.Split(rest, `<input type="hidden" name="`)[1:] {
+		name, rest, _ := strings.Cut(input, `" value="`)
+		value, _, _ := strings.Cut(rest, `"`)
+		form.Add(html.UnescapeString(name), html.UnescapeString(value))
 	}
 	return Answer{target, form}, len(form) > 0
 }

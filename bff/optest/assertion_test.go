@@ -141,6 +141,7 @@ func keyParty(t *testing.T, signatures map[string]signature, edit func(*optest.C
 }
 
 func TestPrivateKeyJWT(t *testing.T) {
+	t.Parallel()
 	signatures := clientSignatures(t)
 	p := keyParty(t, signatures, nil)
 	for name, s := range signatures {
@@ -154,6 +155,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 
 // CA-04, CA-05, CA-07: each line of the table is one check of the assertion.
 func TestRefusedAssertions(t *testing.T) {
+	t.Parallel()
 	signatures := clientSignatures(t)
 	p := keyParty(t, signatures, nil)
 	es := signatures["ES256"]
@@ -193,6 +195,7 @@ func TestRefusedAssertions(t *testing.T) {
 
 // CA-04: a new assertion for each request, on retry too, at whichever endpoint.
 func TestAssertionReplay(t *testing.T) {
+	t.Parallel()
 	signatures := clientSignatures(t)
 	p := keyParty(t, signatures, nil)
 	assertion := signatures["ES256"].sign(t, goodType, p.assertionClaims(nil))
@@ -203,6 +206,7 @@ func TestAssertionReplay(t *testing.T) {
 }
 
 func TestAssertionForm(t *testing.T) {
+	t.Parallel()
 	signatures := clientSignatures(t)
 	p := keyParty(t, signatures, nil)
 	for name, c := range map[string]struct {
@@ -227,6 +231,7 @@ func TestAssertionForm(t *testing.T) {
 }
 
 func TestAssertionKeys(t *testing.T) {
+	t.Parallel()
 	signatures := clientSignatures(t)
 	es := signatures["ES256"]
 	public := es.publicKey()
@@ -276,6 +281,7 @@ func TestAssertionKeys(t *testing.T) {
 
 // CA-06: an OP from before RFC 7523bis asks for its token endpoint.
 func TestLegacyAudience(t *testing.T) {
+	t.Parallel()
 	signatures := clientSignatures(t)
 	p := keyParty(t, signatures, func(c *optest.Client) { c.LegacyAudience = true })
 	endpoint := p.op.EndpointURL(optest.TokenEndpoint)
@@ -297,6 +303,7 @@ func TestLegacyAudience(t *testing.T) {
 }
 
 func TestClientSecretJWT(t *testing.T) {
+	t.Parallel()
 	cfg := config()
 	cfg.Clients = append(cfg.Clients, optest.Client{
 		ID: "mac", Secret: longSecret, AuthMethod: optest.ClientSecretJWT, RedirectURIs: []string{callbackURL},

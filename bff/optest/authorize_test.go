@@ -1,10 +1,13 @@
 package optest_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 )
 
 func TestAuthorizationResponse(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	got := p.callback(p.authorize("ui_locales", "de en", "acr_values", "unknown mfa", "display", "page"))
 	if got.Get("state") != "state-1" || got.Get("iss") != p.op.Issuer() || got.Get("code") == "" ||
@@ -22,6 +26,7 @@ func TestAuthorizationResponse(t *testing.T) {
 
 // Errors about the client or the redirect URI must not redirect (RFC 6749, 4.1.2.1).
 func TestAuthorizationErrorPages(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	for name, changes := range map[string][]string{
 		"unknown client":          {"client_id", "other"},
@@ -50,6 +55,7 @@ func TestAuthorizationErrorPages(t *testing.T) {
 }
 
 func TestAuthorizationErrorRedirects(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	for name, test := range map[string]struct {
 		changes []string
@@ -77,6 +83,7 @@ func TestAuthorizationErrorRedirects(t *testing.T) {
 }
 
 func TestAuthorizationByPOST(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	a := p.post(p.op.EndpointURL(optest.AuthorizationEndpoint), p.authorizationRequest(), nil)
 	if p.callback(a).Get("code") == "" {
@@ -85,6 +92,7 @@ func TestAuthorizationByPOST(t *testing.T) {
 }
 
 func TestSingleSignOn(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	first, _ := p.verified(p.login()["id_token"])
 	again, _ := p.verified(p.login()["id_token"])
@@ -104,6 +112,7 @@ func TestSingleSignOn(t *testing.T) {
 
 // The session's age and class are what the request asked for. A minute passes before each request.
 func TestReauthentication(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	cfg := config()
 	cfg.Now = func() time.Time { return now }
@@ -132,6 +141,7 @@ func TestReauthentication(t *testing.T) {
 }
 
 func TestSessionCookie(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	a := p.authorize()
 	cookies := a.Cookies()
@@ -142,6 +152,7 @@ func TestSessionCookie(t *testing.T) {
 
 // A browser that kept the cookie from before a new sign-in is not signed in by it.
 func TestSignInReplacesTheSession(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	old := p.authorize().Cookies()[0]
 	p.authorize("prompt", "login")
@@ -155,7 +166,39 @@ func TestSignInReplacesTheSession(t *testing.T) {
 	p.showsPage(p.do(withOld), "Signed out")
 }
 
+// A said is a TB that keeps what it fails with.
+type said struct {
+	*testing.T
+	text string
+}
+
+func (s *said) Fatalf(format string, arguments ...any) {
+	s.text = fmt.Sprintf(format, arguments...)
+	runtime.Goexit()
+}
+
+// Who has made a mistake in a request reads what is wrong, not only that there was no answer.
+func TestVisitFails(t *testing.T) {
+	t.Parallel()
+	said := &said{T: t}
+	op := optest.Start(said, config())
+	address := op.EndpointURL(optest.AuthorizationEndpoint) + "?client_id=app&redirect_uri=https://other.invalid"
+	for name, open := range map[string]func(){
+		"Visit":     func() { op.Visit(address) },
+		"Authorize": func() { op.Authorize(address) },
+	} {
+		said.text = ""
+		var wg sync.WaitGroup
+		wg.Go(open)
+		wg.Wait()
+		if !strings.Contains(said.text, "400 Bad Request") || !strings.Contains(said.text, "redirect_uri is not registered") {
+			t.Errorf("%s fails with %q", name, said.text)
+		}
+	}
+}
+
 func TestVisit(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	request := p.op.EndpointURL(optest.AuthorizationEndpoint) + "?" + p.authorizationRequest().Encode()
 	code := p.op.Visit(request).Query().Get("code")
@@ -168,6 +211,7 @@ func TestVisit(t *testing.T) {
 }
 
 func TestScopesOfClient(t *testing.T) {
+	t.Parallel()
 	cfg := config()
 	cfg.Clients[0].Scopes = []string{"openid", "offline_access"}
 	p := newParty(t, cfg)
@@ -177,6 +221,7 @@ func TestScopesOfClient(t *testing.T) {
 }
 
 func TestConfigErrors(t *testing.T) {
+	t.Parallel()
 	for name, edit := range map[string]func(*optest.Config){
 		"no issuer":             func(c *optest.Config) { c.Issuer = "" },
 		"issuer with query":     func(c *optest.Config) { c.Issuer = "https://op.example/?a=b" },
@@ -199,6 +244,7 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func TestIssuerWithPath(t *testing.T) {
+	t.Parallel()
 	cfg := config()
 	cfg.Issuer = "/tenant"
 	p := newParty(t, cfg)
@@ -219,6 +265,7 @@ func TestIssuerWithPath(t *testing.T) {
 
 // The metadata promise what the other tests see kept.
 func TestMetadata(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	m := p.ok(p.get(p.op.EndpointURL(optest.MetadataEndpoint)))
 	for _, member := range []string{

@@ -56,6 +56,7 @@ func logoutParty(t *testing.T, status int) (*party, *receiver) {
 
 // Back-Channel Logout 1.0, 2.4 and 2.5.
 func TestBackchannelLogout(t *testing.T) {
+	t.Parallel()
 	p, r := logoutParty(t, http.StatusOK)
 	idToken, _ := p.verified(p.login()["id_token"])
 	p.login() // a second login in the same session does not mean a second token
@@ -103,6 +104,7 @@ const backchannelEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 // The end-session endpoint tells the clients before it sends the browser on.
 func TestBackchannelLogoutByRequest(t *testing.T) {
+	t.Parallel()
 	p, r := logoutParty(t, http.StatusOK)
 	hint := p.login()["id_token"].(string)
 	p.logout("id_token_hint", hint, "post_logout_redirect_uri", byeURL)
@@ -117,6 +119,7 @@ func TestBackchannelLogoutByRequest(t *testing.T) {
 
 // BCL-18: a session is ended alone, in one of several browsers.
 func TestEndSession(t *testing.T) {
+	t.Parallel()
 	p, r := logoutParty(t, http.StatusOK)
 	sid := p.sid()
 	first := p.browser
@@ -144,6 +147,7 @@ func TestEndSession(t *testing.T) {
 
 // Only clients that got tokens in the session are told.
 func TestBackchannelLogoutConcerns(t *testing.T) {
+	t.Parallel()
 	p, r := logoutParty(t, http.StatusOK)
 	p.callback(p.authorize()) // a code that nobody redeems
 	if deliveries := p.op.EndSessions("alice"); len(deliveries) != 0 {
@@ -164,6 +168,7 @@ func TestBackchannelLogoutConcerns(t *testing.T) {
 }
 
 func TestLogoutDeliveryFails(t *testing.T) {
+	t.Parallel()
 	p, _ := logoutParty(t, http.StatusBadRequest)
 	p.login()
 	if d := p.op.EndSessions("alice"); len(d) != 1 || d[0].Status != http.StatusBadRequest || d[0].Err != nil {
@@ -221,6 +226,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 // A client that is registered for another algorithm or for encryption has its logout tokens so too (2.4).
 func TestLogoutTokenFollowsIDToken(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	if err := p.op.AddClient(optest.Client{ID: "es", Secret: secret, IDTokenAlg: "ES256"}); err != nil {
 		t.Fatal(err)

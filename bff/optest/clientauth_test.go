@@ -13,6 +13,7 @@ import (
 
 // CA-01: one method for each client, the same at all endpoints.
 func TestOneMethodPerClient(t *testing.T) {
+	t.Parallel()
 	signatures := clientSignatures(t)
 	selfSigned, err := optest.SelfSignedCertificate("self")
 	if err != nil {
@@ -87,6 +88,7 @@ func TestOneMethodPerClient(t *testing.T) {
 
 // RFC 6749, 2.3: more than one method in a request is an error.
 func TestTwoMethods(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	for name, form := range map[string]url.Values{
 		"Basic and secret":    {"client_secret": {secret}},
@@ -100,12 +102,14 @@ func TestTwoMethods(t *testing.T) {
 
 // CA-03: what is in the URL does not count.
 func TestSecretInURL(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	address := p.op.EndpointURL(optest.TokenEndpoint) + "?client_id=post&client_secret=" + url.QueryEscape(secret)
 	p.refused(p.post(address, refreshForm("a"), nil), http.StatusUnauthorized, "invalid_client")
 }
 
 func TestRefusedClients(t *testing.T) {
+	t.Parallel()
 	redirects := []string{callbackURL}
 	for name, c := range map[string]optest.Client{
 		"no ID":                    {Secret: secret},

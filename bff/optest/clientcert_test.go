@@ -61,6 +61,7 @@ func named(form url.Values, clientID string) url.Values {
 
 // CA-12: the certificate is taken at the aliases, and only there.
 func TestTLSClientAuth(t *testing.T) {
+	t.Parallel()
 	p := tlsParty(t, bySubject)
 	certificate := p.op.ClientCertificate("app")
 	p.present(certificate)
@@ -91,6 +92,7 @@ func TestTLSClientAuth(t *testing.T) {
 
 // A token that is bound to a certificate is good together with it only (RFC 8705, 3; CA-13).
 func TestBoundTokenAtUserInfo(t *testing.T) {
+	t.Parallel()
 	p := tlsParty(t, bySubject)
 	p.present(p.op.ClientCertificate("app"))
 	code := p.callback(p.authorize()).Get("code")
@@ -107,6 +109,7 @@ func TestBoundTokenAtUserInfo(t *testing.T) {
 }
 
 func TestRefusedCertificates(t *testing.T) {
+	t.Parallel()
 	p := tlsParty(t, bySubject)
 	selfSigned, err := optest.SelfSignedCertificate("app")
 	if err != nil {
@@ -138,6 +141,7 @@ func TestRefusedCertificates(t *testing.T) {
 
 // Config.ClientCAs is another CA than the server's own; a certificate of it that is for servers is none of a client.
 func TestClientCAs(t *testing.T) {
+	t.Parallel()
 	ca, caKey := issue(t, &x509.Certificate{IsCA: true, BasicConstraintsValid: true}, nil, nil)
 	cfg := config()
 	bySubject(&cfg.Clients[0])
@@ -186,6 +190,7 @@ func issue(t *testing.T, template, ca *x509.Certificate, caKey any) (*x509.Certi
 }
 
 func TestSelfSignedTLSClientAuth(t *testing.T) {
+	t.Parallel()
 	certificate, err := optest.SelfSignedCertificate("app")
 	if err != nil {
 		t.Fatal(err)
@@ -206,6 +211,7 @@ func TestSelfSignedTLSClientAuth(t *testing.T) {
 }
 
 func TestEncodeCertificate(t *testing.T) {
+	t.Parallel()
 	certificate, err := optest.SelfSignedCertificate("app")
 	if err != nil {
 		t.Fatal(err)
@@ -219,6 +225,7 @@ func TestEncodeCertificate(t *testing.T) {
 
 // A certificate beside another method changes nothing.
 func TestCertificateBesideSecret(t *testing.T) {
+	t.Parallel()
 	p := tlsParty(t, func(*optest.Client) {})
 	p.present(p.op.ClientCertificate("app"))
 	code := p.callback(p.authorize()).Get("code")

@@ -15,6 +15,7 @@ import (
 
 // Keys are fetched once, and again when a kid is unknown.
 func TestJWKSURI(t *testing.T) {
+	t.Parallel()
 	var set atomic.Pointer[jose.JSONWebKeySet]
 	var fetched atomic.Int32
 	client := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -38,6 +39,7 @@ func TestJWKSURI(t *testing.T) {
 }
 
 func TestBadJWKSURI(t *testing.T) {
+	t.Parallel()
 	key := ellipticKey(t, "key-1")
 	good, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key.Public()}})
 	if err != nil {

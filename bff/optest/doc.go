@@ -72,8 +72,10 @@
 //
 // The letters and numbers beside a fault (IDT-06, BCL-14) are the requirements of Cloakroom, for which this package was
 // written: IDT the ID token, FLOW the authorization-code flow, RFR refresh, DIS discovery and keys, UIN userinfo, CA
-// client authentication, PAR, JAR and JARM themselves, RPL, BCL and FCL the three kinds of logout. "Allowed" marks what
-// only looks wrong: a client has to accept it.
+// client authentication, PAR pushed requests, JRM responses in a JWT (JARM), EXT extensions, XOA token responses of
+// unusual form, RPL and BCL RP-initiated and back-channel logout. "Allowed" marks what only looks wrong: a client has
+// to accept it. A fault that has the name of another one behind Response, UserInfo or Logout ([ResponseBadSignature])
+// does to JARM responses, signed userinfo or logout tokens what the other does to ID tokens.
 //
 // # Not for production
 //

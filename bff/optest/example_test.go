@@ -1,6 +1,7 @@
 package optest_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,29 +17,49 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"golang.org/x/oauth2"
 
 	"github.com/cloakroom/cloakroom/bff/optest"
 )
 
-// A test of a relying party: the OP names another issuer in its ID tokens, and the login has to fail.
+// A test of a relying party, here one made of x/oauth2 and go-oidc: the OP names another issuer in its ID tokens, and
+// the login has to fail after one token request.
 func ExampleStart() {
-	_ = func(t *testing.T) {
+	const callback = "http://localhost/callback"
+	test := func(t optest.TB) { // in a test: t *testing.T
 		op := optest.Start(t, optest.Config{
-			Clients: []optest.Client{{ID: "app", Secret: "s", RedirectURIs: []string{"http://localhost/callback"}}},
+			Clients: []optest.Client{{ID: "app", Secret: "s", RedirectURIs: []string{callback}}},
 			Users:   []optest.User{{Subject: "alice", Claims: map[string]any{"name": "Alice"}}},
 		})
 		op.Fault(optest.WrongIssuer)
 
-		authorizationURL := "..." // what the relying party redirects the browser to
-		callback := op.Visit(authorizationURL)
-		_ = callback // give it to the relying party, which has to refuse
-
-		if n := op.Count(optest.TokenEndpoint); n != 1 {
-			t.Errorf("%d token requests, want 1", n)
+		ctx := context.Background()
+		provider, err := oidc.NewProvider(ctx, op.Issuer())
+		if err != nil {
+			t.Fatal(err)
 		}
+		client := oauth2.Config{
+			ClientID: "app", ClientSecret: "s", Endpoint: provider.Endpoint(), RedirectURL: callback,
+			Scopes: []string{"openid"},
+		}
+		verifier := oauth2.GenerateVerifier()
+		response := op.Visit(client.AuthCodeURL(rand.Text(), oauth2.S256ChallengeOption(verifier))).Query()
+		token, err := client.Exchange(ctx, response.Get("code"), oauth2.VerifierOption(verifier))
+		if err != nil {
+			t.Fatal(err)
+		}
+		idToken, _ := token.Extra("id_token").(string)
+		_, err = provider.Verifier(&oidc.Config{ClientID: "app"}).Verify(ctx, idToken)
+		fmt.Println("refused:", err != nil)
+		fmt.Println("token requests:", op.Count(optest.TokenEndpoint))
 	}
+	run(test)
+	// Output:
+	// refused: true
+	// token requests: 1
 }
 
 // A login with a pushed request and private_key_jwt: what a client does, step by step.

@@ -51,9 +51,8 @@ var (
 	EmptySubject  = IDTokenClaim("sub", "")                       // IDT-12
 	LongSubject   = IDTokenClaim("sub", strings.Repeat("a", 256)) // IDT-12
 	OtherSubject  = IDTokenClaim("sub", "another-user")           // RFR-03; at login also UIN-01
-	LogoutEvents  = IDTokenClaim("events", map[string]any{        // IDT-22
-		"http://schemas.openid.net/event/backchannel-logout": map[string]any{},
-	})
+	// LogoutEvents gives the ID token the events claim of a logout token (IDT-22).
+	LogoutEvents = IDTokenClaim("events", map[string]any{logoutEvent: map[string]any{}})
 )
 
 // When the ID token was made and of which request.
@@ -132,7 +131,7 @@ var (
 	})
 	// EmbeddedJWK signs with a key of its own, brings it along in the header and names no other (IDT-19).
 	EmbeddedJWK = EditIDToken("embedded jwk", func(t *JWT) {
-		k, err := newKey(t.key.alg)
+		k, err := strangerKey(t.key.alg)
 		if err != nil {
 			t.fail(err)
 			return

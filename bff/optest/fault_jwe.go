@@ -17,7 +17,7 @@ var (
 	UnregisteredEncryption = EditIDToken("encrypted without registration", func(t *JWT) {
 		k, err := t.recipient()
 		if err != nil {
-			k, err = strangerKey()
+			k, err = strangerRecipient("RSA-OAEP-256", "a-stranger")
 		}
 		if err != nil {
 			t.fail(err)
@@ -36,25 +36,23 @@ var (
 	OtherKeyEncryption = EditIDToken("encrypted with another alg", func(t *JWT) {
 		t.Encryption.Alg = map[string]string{
 			"RSA-OAEP": "RSA-OAEP-256", "RSA-OAEP-256": "RSA-OAEP",
-			"ECDH-ES": "ECDH-ES+A128KW", "ECDH-ES+A128KW": "ECDH-ES", "ECDH-ES+A192KW": "ECDH-ES", "ECDH-ES+A256KW": "ECDH-ES",
+			"ECDH-ES":        "ECDH-ES+A128KW",
+			"ECDH-ES+A128KW": "ECDH-ES", "ECDH-ES+A192KW": "ECDH-ES", "ECDH-ES+A256KW": "ECDH-ES",
 		}[t.Encryption.Alg]
 	})
 	// OtherContentEncryption encrypts the content with an algorithm that is not the registered one (IDT-24, IDT-03).
 	OtherContentEncryption = EditIDToken("encrypted with another enc", func(t *JWT) {
 		t.Encryption.Enc = map[bool]string{true: "A256GCM", false: "A128GCM"}[t.Encryption.Enc == "A128GCM"]
 	})
-	// EncryptedToStranger encrypts to a key that the client does not have, under the kid of its own.
+	// EncryptedToStranger encrypts as registered, but to a key that the client does not have, under the kid of its own.
 	EncryptedToStranger = EditIDToken("encrypted to another key", func(t *JWT) {
 		honest := t.recipient
-		t.Encryption.Alg = "RSA-OAEP-256"
 		t.recipient = func() (jose.JSONWebKey, error) {
 			own, err := honest()
 			if err != nil {
 				return own, err
 			}
-			stranger, err := strangerKey()
-			stranger.KeyID = own.KeyID
-			return stranger, err
+			return strangerRecipient(t.Encryption.Alg, own.KeyID)
 		}
 	})
 	// BadCiphertext changes the encrypted content.
@@ -91,11 +89,15 @@ var (
 	})
 )
 
-// strangerKey is an encryption key that no client knows.
-func strangerKey() (jose.JSONWebKey, error) {
-	k, err := newKey("RS256")
+// strangerRecipient is a key that no client knows, for a key encryption algorithm.
+func strangerRecipient(alg, kid string) (jose.JSONWebKey, error) {
+	signing := "ES256"
+	if strings.HasPrefix(alg, "RSA") {
+		signing = "RS256"
+	}
+	k, err := strangerKey(signing)
 	if err != nil {
 		return jose.JSONWebKey{}, err
 	}
-	return jose.JSONWebKey{Key: k.signer.Public(), KeyID: k.id, Algorithm: "RSA-OAEP-256", Use: "enc"}, nil
+	return jose.JSONWebKey{Key: k.signer.Public(), KeyID: kid, Algorithm: alg, Use: "enc"}, nil
 }

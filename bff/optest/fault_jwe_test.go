@@ -20,6 +20,7 @@ func encryptedParty(t *testing.T, private []jose.JSONWebKey, alg string) *party 
 
 // IDT-24.
 func TestEncryptionFaults(t *testing.T) {
+	t.Parallel()
 	private := encryptionKeys(t)
 	for _, alg := range []string{"RSA-OAEP", "ECDH-ES"} {
 		p := encryptedParty(t, private, alg)
@@ -38,7 +39,8 @@ func TestEncryptionFaults(t *testing.T) {
 			}},
 			{optest.EncryptedToStranger, func(text string) bool {
 				jwe, err := jose.ParseEncryptedCompact(text, keyAlgs, contentAlgs)
-				return err == nil && (jwe.Header.KeyID == "rsa" || jwe.Header.KeyID == "ec") && !opens(jwe, private)
+				return err == nil && jwe.Header.Algorithm == alg &&
+					(jwe.Header.KeyID == "rsa" || jwe.Header.KeyID == "ec") && !opens(jwe, private)
 			}},
 			{optest.BadCiphertext, func(text string) bool {
 				jwe, err := jose.ParseEncryptedCompact(text, keyAlgs, contentAlgs)
@@ -77,6 +79,7 @@ func opens(jwe *jose.JSONWebEncryption, private []jose.JSONWebKey) bool {
 
 // What encrypts ID tokens wrongly can be had for the other tokens too.
 func TestEncryptionFaultsOfOtherTokens(t *testing.T) {
+	t.Parallel()
 	private := encryptionKeys(t)
 	p := encryptedParty(t, private, "ECDH-ES")
 	userInfo := func() string { return p.userInfo(p.login()["access_token"]).body }
@@ -107,6 +110,7 @@ func TestEncryptionFaultsOfOtherTokens(t *testing.T) {
 
 // A JWE where none was registered goes to a key of the client, if it has one.
 func TestUnregisteredEncryption(t *testing.T) {
+	t.Parallel()
 	private := encryptionKeys(t)
 	for name, keys := range map[string][]jose.JSONWebKey{"EC": private[1:2], "RSA": private[2:], "none": nil} {
 		t.Run(name, func(t *testing.T) {

@@ -81,6 +81,7 @@ func logoutEvents(t jws) map[string]any {
 }
 
 func TestLogoutFaults(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	logoutToken := func() jws {
 		token, err := p.op.LogoutToken("app", "alice", "sid-1")
@@ -105,6 +106,7 @@ func TestLogoutFaults(t *testing.T) {
 
 // BCL-17.
 func TestLogoutNotEncrypted(t *testing.T) {
+	t.Parallel()
 	signatures := clientSignatures(t)
 	public := signatures["RS256"].publicKey()
 	public.Use = "enc"
@@ -131,6 +133,7 @@ func TestLogoutNotEncrypted(t *testing.T) {
 
 // RPL-06.
 func TestLogoutStateFaults(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	back := func() url.Values {
 		a := p.logout("client_id", "app", "post_logout_redirect_uri", byeURL, "state", "state-1")

@@ -12,8 +12,8 @@ func WithoutPushedMember(name string) Fault {
 	return EditPushedResponse("PAR response without "+name, func(m map[string]any) { delete(m, name) })
 }
 
-// What the pushed authorization request endpoint says (PAR-03). Errors, redirects and slow or huge answers are OAuthError,
-// Status, Redirect, Slow and Huge of the PushedEndpoint.
+// What the pushed authorization request endpoint says (PAR-03). Errors, redirects and slow or huge answers are
+// OAuthError, Status, Redirect, Slow and Huge of the PushedEndpoint.
 var (
 	// PushedOK answers as it should, but with status 200.
 	PushedOK = Reply("PAR response with 200", PushedEndpoint,

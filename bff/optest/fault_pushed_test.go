@@ -9,6 +9,7 @@ import (
 
 // PAR-03.
 func TestPushedFaults(t *testing.T) {
+	t.Parallel()
 	const created, missing = http.StatusCreated, "missing"
 	p := newParty(t, config())
 	for _, test := range []struct {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestReplies(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	for _, test := range []struct {
 		fault       optest.Fault
@@ -47,6 +48,7 @@ func TestReplies(t *testing.T) {
 
 // A refused token request has not spent its code.
 func TestTokenError(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	code := p.callback(p.authorize()).Get("code")
 	p.op.Fault(optest.TokenError("invalid_client", optest.HostileText))
@@ -59,6 +61,7 @@ func TestTokenError(t *testing.T) {
 }
 
 func TestHuge(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	p.op.Fault(optest.Huge(optest.UserInfoEndpoint))
 	resp, err := http.Get(p.op.EndpointURL(optest.UserInfoEndpoint))
@@ -73,6 +76,7 @@ func TestHuge(t *testing.T) {
 
 // Drop and Gone look alike to the client; the difference is what became of the code.
 func TestDropAndGone(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	for _, test := range []struct {
 		fault optest.Fault
@@ -104,6 +108,7 @@ func TestDropAndGone(t *testing.T) {
 }
 
 func TestHold(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	release := make(chan struct{})
 	p.op.Fault(optest.Hold(optest.JWKSEndpoint, release))
@@ -127,6 +132,7 @@ func TestHold(t *testing.T) {
 }
 
 func TestSlow(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	start := time.Now()
 	p.op.Fault(optest.Slow(optest.JWKSEndpoint, 50*time.Millisecond))
@@ -150,6 +156,7 @@ func TestSlow(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	p.op.Close()
 	if resp, err := http.Get(p.op.EndpointURL(optest.JWKSEndpoint)); err == nil {
@@ -159,6 +166,7 @@ func TestClose(t *testing.T) {
 }
 
 func TestOnce(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	p.op.Fault(optest.Once(optest.OAuthError(optest.RevocationEndpoint, "invalid_client", "unknown")))
 	revoke := func() answer {

@@ -10,6 +10,7 @@ import (
 
 // EXT-09.
 func TestAuthorizationDetailsFaults(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	for _, test := range []struct {
 		fault optest.Fault
@@ -29,6 +30,7 @@ func TestAuthorizationDetailsFaults(t *testing.T) {
 }
 
 func TestCallbackConstructors(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	p.op.Fault(optest.CallbackError("consent_required", optest.HostileText), optest.CallbackTwice("state"))
 	got := p.observe().callback

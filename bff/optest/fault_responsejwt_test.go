@@ -107,6 +107,7 @@ var responseFaults = map[string]struct {
 }
 
 func TestResponseJWTFaults(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	honest := p.response()
 	for name, test := range responseFaults {
@@ -127,6 +128,7 @@ func TestResponseJWTFaults(t *testing.T) {
 
 // A megabyte does not fit into the header of a redirect; it comes by form_post.jwt.
 func TestResponseOversized(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	p.op.Fault(optest.ResponseOversized)
 	answer, _ := p.respond("response_mode", "form_post.jwt")
@@ -137,6 +139,7 @@ func TestResponseOversized(t *testing.T) {
 
 // What CallbackError and its like do, they do inside the JWT.
 func TestFaultsInsideResponseJWT(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	p.op.Fault(optest.CallbackError("access_denied", ""), optest.CallbackOtherState, optest.ResponseWrongIssuer)
 	r := p.response()

@@ -9,6 +9,7 @@ import (
 
 // DIS-12, DIS-13: the key of the ID token is none that was published before.
 func TestRotationFaults(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		fault     optest.Fault
 		published int // afterwards

@@ -315,6 +315,7 @@ func kids(o observed) string {
 
 // Each fault is seen, and is seen by nothing that the honest OP does.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	honest := p.observe()
 	names := map[string]bool{}
@@ -340,6 +341,7 @@ func TestFaults(t *testing.T) {
 
 // Every fault that the package exports is named in a test.
 func TestFaultsAreAllTested(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("fault*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -386,6 +388,7 @@ func TestFaultsAreAllTested(t *testing.T) {
 
 // OnRefresh leaves the login alone.
 func TestOnRefresh(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	p.op.Fault(optest.OnRefresh(optest.OtherSubject), optest.OnRefresh(optest.NoRefreshToken))
 	o := p.observe()

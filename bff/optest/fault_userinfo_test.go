@@ -10,6 +10,7 @@ import (
 
 // UIN-03.
 func TestSignedUserInfoFaults(t *testing.T) {
+	t.Parallel()
 	claim := func(name string, value any) func(jws) bool {
 		return func(j jws) bool { return j.good && j.claims[name] == value }
 	}
@@ -56,6 +57,7 @@ func TestSignedUserInfoFaults(t *testing.T) {
 
 // The form of the answer is not the registered one (UIN-03, UIN-04).
 func TestUserInfoFormFaults(t *testing.T) {
+	t.Parallel()
 	signed := newParty(t, registered(func(c *optest.Client) { c.UserInfoAlg = "RS256" }))
 	plain := newParty(t, config())
 	for _, test := range []struct {
@@ -81,6 +83,7 @@ func TestUserInfoFormFaults(t *testing.T) {
 
 // IDT-29.
 func TestDistributedClaims(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	p.op.Fault(optest.DistributedClaims("https://claims.invalid"))
 	o := p.observe()

@@ -13,6 +13,7 @@ import (
 
 // Front-Channel Logout 1.0, 2 and 3: the page loads the URI of each client, with iss and sid, and goes on by itself.
 func TestFrontchannelLogout(t *testing.T) {
+	t.Parallel()
 	cfg := config()
 	cfg.Clients[0].FrontchannelLogoutURI = "http://localhost:7777/bff/frontchannel?app=1"
 	p := newParty(t, cfg)

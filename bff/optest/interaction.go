@@ -73,8 +73,8 @@ func (op *OP) interaction(w http.ResponseWriter, s step, a *authorization) Inter
 	return i
 }
 
-// ask binds a question to the browser by a cookie, and returns the URL that takes the answer. Each question has a cookie
-// of its own: tabs that come at the same moment know nothing of each other's.
+// ask binds a question to the browser by a cookie, and returns the URL that takes the answer. Each question has a
+// cookie of its own: tabs that come at the same moment know nothing of each other's.
 func (op *OP) ask(w http.ResponseWriter, i *interaction) string {
 	id := rand.Text()
 	i.browser = rand.Text()

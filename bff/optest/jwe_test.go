@@ -70,6 +70,7 @@ func decrypted(t *testing.T, token any, private []jose.JSONWebKey) (string, jose
 
 // IDT-24, UIN-03, JRM-01: what is registered as encrypted is signed and then encrypted, with every algorithm.
 func TestEncryption(t *testing.T) {
+	t.Parallel()
 	private := encryptionKeys(t)
 	for i, alg := range keyAlgs {
 		e := optest.Encryption{Alg: string(alg), Enc: string(contentAlgs[i])}
@@ -108,6 +109,7 @@ func TestEncryption(t *testing.T) {
 }
 
 func TestDefaultContentEncryption(t *testing.T) {
+	t.Parallel()
 	private := encryptionKeys(t)
 	p := newParty(t, registered(func(c *optest.Client) {
 		c.JWKS, c.IDTokenEncryption = publicKeys(private), optest.Encryption{Alg: "ECDH-ES"}
@@ -119,6 +121,7 @@ func TestDefaultContentEncryption(t *testing.T) {
 
 // The key is the newest that the client publishes, and one for the algorithm.
 func TestEncryptionKeyOfClient(t *testing.T) {
+	t.Parallel()
 	private := encryptionKeys(t)
 	private[1].Algorithm = "ECDH-ES+A256KW"
 	client := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

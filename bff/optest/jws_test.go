@@ -34,6 +34,7 @@ func hashed(alg jose.SignatureAlgorithm, accessToken any) string {
 
 // Every algorithm can be the OP's own, and another client's (IDT-03, IDT-18).
 func TestSigningAlgorithms(t *testing.T) {
+	t.Parallel()
 	for _, alg := range keyPairAlgs {
 		t.Run(string(alg), func(t *testing.T) {
 			cfg := config()
@@ -54,6 +55,7 @@ func TestSigningAlgorithms(t *testing.T) {
 
 // The key for a client's algorithm is published before it is used, and rotated with the others.
 func TestIDTokenAlgOfClient(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, registered(func(c *optest.Client) { c.IDTokenAlg = "PS384" }))
 	kids := func() string {
 		o := observed{}
@@ -87,6 +89,7 @@ func TestIDTokenAlgOfClient(t *testing.T) {
 
 // HS256 is keyed with the client's secret (IDT-05), and such an ID token is a good hint at logout.
 func TestHS256(t *testing.T) {
+	t.Parallel()
 	cfg := registered(func(c *optest.Client) { c.Secret, c.IDTokenAlg = longSecret, "HS256" })
 	cfg.Clients[1].Secret = longSecret
 	p := newParty(t, cfg)
@@ -116,6 +119,7 @@ func TestHS256(t *testing.T) {
 }
 
 func TestAlgorithmsOfRegistration(t *testing.T) {
+	t.Parallel()
 	rsaOAEP := optest.Encryption{Alg: "RSA-OAEP"}
 	for name, test := range map[string]struct {
 		edit func(*optest.Client)
@@ -146,6 +150,7 @@ func TestAlgorithmsOfRegistration(t *testing.T) {
 }
 
 func TestAlgorithmsOfMetadata(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	m := p.ok(p.get(p.op.EndpointURL(optest.MetadataEndpoint)))
 	for _, prefix := range []string{"id_token", "userinfo", "authorization"} {

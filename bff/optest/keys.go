@@ -91,6 +91,29 @@ func (op *OP) releaseKeys() {
 	}
 }
 
+// strangers are keys that belong to nobody, for forgeries; one for each algorithm is enough.
+var strangers struct {
+	mu   sync.Mutex
+	keys map[string]*key
+}
+
+func strangerKey(alg string) (*key, error) {
+	strangers.mu.Lock()
+	defer strangers.mu.Unlock()
+	if k := strangers.keys[alg]; k != nil {
+		return k, nil
+	}
+	k, err := newKey(alg)
+	if err != nil {
+		return nil, err
+	}
+	if strangers.keys == nil {
+		strangers.keys = map[string]*key{}
+	}
+	strangers.keys[alg] = k
+	return k, nil
+}
+
 // makeKeys makes the keys that a client's registration needs, so that they are published before they are used.
 func (op *OP) makeKeys(c Client) error {
 	for _, alg := range []string{c.IDTokenAlg, c.UserInfoAlg, c.ResponseAlg} {

@@ -7,6 +7,7 @@ import (
 )
 
 func TestKeyRotation(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	kids := func() map[any]bool {
 		set := map[any]bool{}
@@ -44,6 +45,7 @@ func TestKeyRotation(t *testing.T) {
 
 // Two OPs of one process must not accept each other's tokens.
 func TestKeysAreNotShared(t *testing.T) {
+	t.Parallel()
 	a, b := newParty(t, config()), newParty(t, config())
 	_, headerA := a.verified(a.login()["id_token"])
 	setA := a.get(a.op.EndpointURL(optest.JWKSEndpoint)).body

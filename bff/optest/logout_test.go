@@ -26,6 +26,7 @@ func (p *party) sid() any {
 }
 
 func TestLogoutWithHint(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	hint := p.login()["id_token"].(string)
 	sid := p.sid()
@@ -39,6 +40,7 @@ func TestLogoutWithHint(t *testing.T) {
 }
 
 func TestLogoutByPOST(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	hint := p.login()["id_token"].(string)
 	a := p.post(p.op.EndpointURL(optest.EndSessionEndpoint), url.Values{"id_token_hint": {hint}}, nil)
@@ -47,6 +49,7 @@ func TestLogoutByPOST(t *testing.T) {
 
 // Any site can send the browser here: without a hint for this session the user decides.
 func TestLogoutAsks(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	oldHint := p.login()["id_token"].(string)
 	p.op.EndSessions("alice")
@@ -76,6 +79,7 @@ func TestLogoutAsks(t *testing.T) {
 }
 
 func TestRefusedLogouts(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	tokens := p.login()
 	sid := p.sid()
@@ -102,6 +106,7 @@ func TestRefusedLogouts(t *testing.T) {
 }
 
 func TestLogoutWithoutSession(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	a := p.logout("client_id", "app", "post_logout_redirect_uri", byeURL)
 	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != byeURL {

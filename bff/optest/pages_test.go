@@ -32,6 +32,7 @@ func (p *party) showsPage(a answer, title string) {
 }
 
 func TestSignInAndConsent(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, withPages())
 	signIn := p.authorize()
 	p.showsPage(signIn, "Sign in")
@@ -58,6 +59,7 @@ func TestSignInAndConsent(t *testing.T) {
 }
 
 func TestDeny(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, withPages())
 	got := p.callback(p.press(p.press(p.authorize(), "Sign in as Alice"), "Deny"))
 	if got.Get("error") != "access_denied" || got.Get("state") != "state-1" || got.Get("iss") != p.op.Issuer() {
@@ -66,6 +68,7 @@ func TestDeny(t *testing.T) {
 }
 
 func TestPromptNone(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, withPages())
 	wants := func(code string, changes ...string) {
 		t.Helper()
@@ -87,6 +90,7 @@ func TestPromptNone(t *testing.T) {
 }
 
 func TestSelectAccount(t *testing.T) {
+	t.Parallel()
 	cfg := withPages()
 	cfg.Clients[0].SkipConsent = true
 	p := newParty(t, cfg)
@@ -109,6 +113,7 @@ func TestSelectAccount(t *testing.T) {
 
 // Tabs that come at the same moment, none with a cookie yet, can all be answered.
 func TestFormsOfTwoTabs(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, withPages())
 	jar := p.browser.Jar
 	var pages []answer
@@ -126,6 +131,7 @@ func TestFormsOfTwoTabs(t *testing.T) {
 
 // A form works once, in the browser that it was shown to, for ten minutes.
 func TestForms(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	cfg := withPages()
 	cfg.Now = func() time.Time { return now }
@@ -191,6 +197,7 @@ func (p secretPages) SignedOut(w http.ResponseWriter, r *http.Request, i optest.
 }
 
 func TestInteraction(t *testing.T) {
+	t.Parallel()
 	cfg := config()
 	cfg.Pages = secretPages{t: t}
 	p := newParty(t, cfg)
@@ -202,6 +209,7 @@ func TestInteraction(t *testing.T) {
 
 // Hostile names and hints stay text.
 func TestPagesEscape(t *testing.T) {
+	t.Parallel()
 	cfg := withPages()
 	cfg.Clients[0].Name = "<script>app</script>"
 	cfg.Users[0].Claims["name"] = "<script>alice</script>"

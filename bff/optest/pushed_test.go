@@ -34,11 +34,13 @@ func (p *party) authorizePushed(clientID, uri string) answer {
 
 // PAR-03, PAR-05.
 func TestPushedRequest(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	a := p.push(p.authorizationRequest())
 	response := p.json(a)
 	uri, _ := response["request_uri"].(string)
-	if a.StatusCode != http.StatusCreated || response["expires_in"] != 60.0 || a.Header.Get("Cache-Control") != "no-store" ||
+	if a.StatusCode != http.StatusCreated || response["expires_in"] != 60.0 ||
+		a.Header.Get("Cache-Control") != "no-store" ||
 		!strings.HasPrefix(uri, "urn:ietf:params:oauth:request_uri:") {
 		t.Fatalf("%s %s", a.Status, a.body)
 	}
@@ -56,6 +58,7 @@ func TestPushedRequest(t *testing.T) {
 }
 
 func TestPushedRequestExpires(t *testing.T) {
+	t.Parallel()
 	cfg := config()
 	now := time.Now()
 	cfg.Now = func() time.Time { return now }
@@ -69,6 +72,7 @@ func TestPushedRequestExpires(t *testing.T) {
 
 // What stands beside request_uri counts for nothing.
 func TestPushedRequestCannotBeChanged(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	uri := p.pushed(p.authorizationRequest("scope", "openid"))
 	request := p.authorizationRequest("request_uri", uri, "state", "other", "scope", "openid email")
@@ -83,6 +87,7 @@ func TestPushedRequestCannotBeChanged(t *testing.T) {
 
 // A pushed request is checked as an authorization request is (PAR-02).
 func TestPushedRequestRefused(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	for name, test := range map[string]struct {
 		changes []string
@@ -118,6 +123,7 @@ func TestPushedRequestRefused(t *testing.T) {
 
 // PAR-01: by configuration of the OP, or of the client alone.
 func TestRequirePushedRequests(t *testing.T) {
+	t.Parallel()
 	everybody := config()
 	everybody.RequirePushedRequests = true
 	oneClient := registered(func(c *optest.Client) { c.RequirePushedRequests = true })

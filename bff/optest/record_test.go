@@ -7,6 +7,7 @@ import (
 )
 
 func TestRequests(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	p.login("ui_locales", "de")
 	authorizations, tokens := p.op.Requests(optest.AuthorizationEndpoint), p.op.Requests(optest.TokenEndpoint)

@@ -63,6 +63,7 @@ func (p *party) authorizeObject(object string, beside ...string) answer {
 
 // JAR-01: the parameters are those of the object, whatever stands beside it.
 func TestRequestObject(t *testing.T) {
+	t.Parallel()
 	for name, s := range clientSignatures(t) {
 		t.Run(name, func(t *testing.T) {
 			p := objectParty(t, s, nil)
@@ -89,6 +90,7 @@ func TestRequestObject(t *testing.T) {
 
 // Each line of the table is one check of the object (JAR-01, JAR-02).
 func TestRefusedRequestObjects(t *testing.T) {
+	t.Parallel()
 	s := signature{jose.ES256, ellipticKey(t, "key-1")}
 	p := objectParty(t, s, nil)
 	hour := time.Now().Add(time.Hour).Unix()
@@ -148,6 +150,7 @@ func TestRefusedRequestObjects(t *testing.T) {
 }
 
 func TestRequestObjectIsUsedOnce(t *testing.T) {
+	t.Parallel()
 	s := signature{jose.ES256, ellipticKey(t, "key-1")}
 	p := objectParty(t, s, nil)
 	object := s.sign(t, requestObjectType, p.requestClaims(nil))
@@ -159,6 +162,7 @@ func TestRequestObjectIsUsedOnce(t *testing.T) {
 
 // A key for encryption or for another algorithm signs nothing (DIS-14 for the client's keys).
 func TestRequestObjectKeyUse(t *testing.T) {
+	t.Parallel()
 	s := signature{jose.ES256, ellipticKey(t, "key-1")}
 	for name, edit := range map[string]func(*jose.JSONWebKey){
 		"use": func(k *jose.JSONWebKey) { k.Use = "enc" },
@@ -176,6 +180,7 @@ func TestRequestObjectKeyUse(t *testing.T) {
 
 // A client that is registered with an algorithm must use request objects, and sign them with it (RFC 9101, 10.5).
 func TestRegisteredRequestObjectAlg(t *testing.T) {
+	t.Parallel()
 	signatures := clientSignatures(t)
 	p := objectParty(t, signatures["PS256"], func(c *optest.Client) { c.RequestObjectAlg = "PS256" })
 	if a := p.authorize(); a.StatusCode != http.StatusBadRequest {
@@ -191,6 +196,7 @@ func TestRegisteredRequestObjectAlg(t *testing.T) {
 
 // JAR-03: a pushed request object comes alone.
 func TestPushedRequestObject(t *testing.T) {
+	t.Parallel()
 	s := signature{jose.ES256, ellipticKey(t, "key-1")}
 	p := objectParty(t, s, nil)
 	object := func(jti string) url.Values {

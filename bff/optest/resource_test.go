@@ -27,6 +27,7 @@ func (p *party) audience(response map[string]any) any {
 
 // EXT-01: all resources, or those of them that the token request names.
 func TestResources(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	both := []any{resourceA, resourceB}
 	withResource := func(form url.Values, resources ...string) url.Values {
@@ -47,7 +48,8 @@ func TestResources(t *testing.T) {
 	if got := p.audience(p.ok(p.tokenRequest(withResource(code(), resourceB, resourceA)))); len(got.([]any)) != 2 {
 		t.Errorf("two of two: %v", got)
 	}
-	p.refused(p.tokenRequest(withResource(code(), resourceA, "https://c.example")), http.StatusBadRequest, "invalid_target")
+	other := withResource(code(), resourceA, "https://c.example")
+	p.refused(p.tokenRequest(other), http.StatusBadRequest, "invalid_target")
 
 	refresh := refreshForm(response["refresh_token"])
 	p.refused(p.tokenRequest(withResource(refresh, "https://c.example")), http.StatusBadRequest, "invalid_target")
@@ -62,6 +64,7 @@ func TestResources(t *testing.T) {
 }
 
 func TestRefusedResources(t *testing.T) {
+	t.Parallel()
 	for _, known := range [][]string{nil, {resourceA}} {
 		cfg := config()
 		cfg.Resources = known
@@ -87,6 +90,7 @@ func TestRefusedResources(t *testing.T) {
 
 // EXT-09: what was granted is told, at login and at refresh.
 func TestAuthorizationDetails(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	want := []any{map[string]any{"type": "payment", "amount": 5.0}, map[string]any{"type": "read"}}
 	response := p.login("authorization_details", `[{"type":"payment","amount":5},{"type":"read"}]`)
@@ -114,6 +118,7 @@ func TestAuthorizationDetails(t *testing.T) {
 
 // EXT-05: an access token need not be a JWT.
 func TestOpaqueAccessTokens(t *testing.T) {
+	t.Parallel()
 	cfg := config()
 	cfg.OpaqueAccessTokens = true
 	p := newParty(t, cfg)

@@ -34,6 +34,7 @@ func (p *party) respond(changes ...string) (optest.Answer, url.Values) {
 
 // Codes and errors come by the way that was asked for (FPM-04, JRM-01, JRM-03).
 func TestResponseModes(t *testing.T) {
+	t.Parallel()
 	for mode, is := range map[string]struct{ form, jwt bool }{
 		"query": {}, "jwt": {jwt: true}, "query.jwt": {jwt: true},
 		"form_post": {form: true}, "form_post.jwt": {form: true, jwt: true},
@@ -67,6 +68,7 @@ func TestResponseModes(t *testing.T) {
 
 // The page posts by itself, loads nothing, and sends its form to the client and nowhere else.
 func TestFormPostPage(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	a := p.authorize("response_mode", "form_post", "state", `"><script>`)
 	csp := a.Header.Get("Content-Security-Policy")
@@ -101,6 +103,7 @@ func TestFormPostPage(t *testing.T) {
 
 // After a page the response comes by the way that was asked for, too.
 func TestFormPostAfterPages(t *testing.T) {
+	t.Parallel()
 	cfg := config()
 	cfg.Pages = optest.PlainPages{}
 	p := newParty(t, cfg)
@@ -112,6 +115,7 @@ func TestFormPostAfterPages(t *testing.T) {
 
 // JARM responses are signed as registered (JRM-02).
 func TestResponseAlg(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, registered(func(c *optest.Client) { c.ResponseAlg = "ES256" }))
 	answer, _ := p.respond("response_mode", "jwt")
 	if header, _ := decode(answer.Parameters().Get("response")); header["alg"] != "ES256" {

@@ -135,17 +135,30 @@ func (s *Server) Close() {
 }
 
 // Visit opens a URL of the OP as a browser that keeps its cookies from one visit to the next, and returns where the
-// OP redirects to, without going there. The test fails if it does not redirect.
+// OP redirects to, without going there. The test fails if it does not redirect; Authorize reads forms, too.
 func (s *Server) Visit(address string) *url.URL {
+	s.t.Helper()
+	location, page := s.get(address)
+	if location == nil {
+		s.t.Fatalf("optest: GET %s: no redirect but %.2000s", address, page)
+	}
+	return location
+}
+
+// get opens a URL in the browser. It returns where that redirects to, or else the page, with its status in front.
+func (s *Server) get(address string) (location *url.URL, page string) {
 	s.t.Helper()
 	resp, err := s.browser.Get(address)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	location, err := resp.Location()
-	if err != nil {
-		s.t.Fatalf("optest: GET %s: no redirect but %s", address, resp.Status)
+	if location, err := resp.Location(); err == nil {
+		return location, ""
 	}
-	return location
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return nil, resp.Status + "\n" + string(body)
 }

@@ -10,6 +10,7 @@ import (
 )
 
 func TestStartTLS(t *testing.T) {
+	t.Parallel()
 	op := optest.StartTLS(t, config())
 	if !strings.HasPrefix(op.URL, "https://127.0.0.1:") || op.Issuer() != op.URL {
 		t.Errorf("URL %q, issuer %q", op.URL, op.Issuer())
@@ -37,6 +38,7 @@ func TestStartTLS(t *testing.T) {
 
 // CA is the same as RootCAs, and needed.
 func TestServerCA(t *testing.T) {
+	t.Parallel()
 	op := optest.StartTLS(t, config())
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(op.CA) || !pool.Equal(op.RootCAs) {
@@ -49,6 +51,7 @@ func TestServerCA(t *testing.T) {
 }
 
 func TestStartHasNoAliases(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	metadata := p.ok(p.get(p.op.EndpointURL(optest.MetadataEndpoint)))
 	for _, name := range []string{"mtls_endpoint_aliases", "tls_client_certificate_bound_access_tokens"} {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
 		t.Run(alg, func(t *testing.T) {
 			now := time.Unix(1_800_000_000, 0)
@@ -59,6 +60,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestWithoutOfflineAccess(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	if token, ok := p.login("scope", "openid")["refresh_token"]; ok {
 		t.Errorf("refresh token %v", token)
@@ -69,6 +71,7 @@ func TestWithoutOfflineAccess(t *testing.T) {
 }
 
 func TestClientAuthentication(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	secretPost := func(id, secret string) func(url.Values) {
 		return func(v url.Values) { v.Set("client_id", id); v.Set("client_secret", secret) }
@@ -108,6 +111,7 @@ func TestClientAuthentication(t *testing.T) {
 }
 
 func TestRefusedCodes(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	cfg := config()
 	cfg.Now = func() time.Time { return now }
@@ -142,6 +146,7 @@ func TestRefusedCodes(t *testing.T) {
 }
 
 func TestRefusedTokenRequests(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	p.refused(p.tokenRequest(url.Values{"grant_type": {"password"}}), http.StatusBadRequest, "unsupported_grant_type")
 	p.refused(p.tokenRequest(refreshForm("unknown")), http.StatusBadRequest, "invalid_grant")
@@ -153,6 +158,7 @@ func TestRefusedTokenRequests(t *testing.T) {
 }
 
 func TestRefresh(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	login := p.login()
 	refreshed := p.ok(p.tokenRequest(refreshForm(login["refresh_token"])))
@@ -185,6 +191,7 @@ func TestRefresh(t *testing.T) {
 
 // RFC 9700, 4.14.2: who uses a rotated token takes everybody down.
 func TestReuseRevokesTheFamily(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	other := p.login()
 	first := p.login()
@@ -197,6 +204,7 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 }
 
 func TestRefreshTokenOfAnotherClient(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	form := refreshForm(p.login()["refresh_token"])
 	form.Set("client_id", "post")
@@ -205,6 +213,7 @@ func TestRefreshTokenOfAnotherClient(t *testing.T) {
 }
 
 func TestKeepRefreshTokens(t *testing.T) {
+	t.Parallel()
 	cfg := config()
 	cfg.KeepRefreshTokens = true
 	p := newParty(t, cfg)
@@ -217,6 +226,7 @@ func TestKeepRefreshTokens(t *testing.T) {
 }
 
 func TestRevokeGrants(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	tokens := p.login()
 	p.op.RevokeGrants("bob")
@@ -226,6 +236,7 @@ func TestRevokeGrants(t *testing.T) {
 }
 
 func TestRevocation(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	revoke := func(token any, header func(*http.Request)) answer {
 		return p.post(p.op.EndpointURL(optest.RevocationEndpoint), url.Values{"token": {token.(string)}}, header)
@@ -253,6 +264,7 @@ func TestRevocation(t *testing.T) {
 }
 
 func TestRevocationByAnotherClient(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, config())
 	tokens := p.login()
 	for _, token := range []string{"access_token", "refresh_token"} {
@@ -265,6 +277,7 @@ func TestRevocationByAnotherClient(t *testing.T) {
 }
 
 func TestUserInfo(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	cfg := config()
 	cfg.Now = func() time.Time { return now }

@@ -9,6 +9,7 @@ import (
 
 // UIN-03: a client that is registered for signed userinfo gets a JWT, others JSON.
 func TestSignedUserInfo(t *testing.T) {
+	t.Parallel()
 	p := newParty(t, registered(func(c *optest.Client) { c.UserInfoAlg = "ES384" }))
 	a := p.userInfo(p.login()["access_token"])
 	if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != "application/jwt" {
