@@ -48,7 +48,7 @@ func (cfg *Config) checkAlgorithms() []error {
 		}
 	}
 	if slices.Contains(cfg.signedByOP(), macAlg) && len(cfg.ClientSecret.Reveal()) < minMACSecret {
-		bad("%s needs a client_secret of at least %d bytes (IDT-05)", macAlg, minMACSecret)
+		bad("%s needs a client_secret of at least %d octets (IDT-05)", macAlg, minMACSecret)
 	}
 	for _, e := range []struct {
 		key string

@@ -74,7 +74,7 @@ func checkParam(name, value string) error {
 			return errors.New("max_age must be a number of seconds")
 		}
 	case "claims":
-		if _, err := parseObject([]byte(value)); err != nil {
+		if _, err := parseClaimsRequest(value); err != nil {
 			return errors.New("claims must be a JSON object (Core §5.5)")
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 // TestAuthorizationURL: what is sent, and nothing besides (FLOW-01, FLOW-05, FLOW-44, FLOW-16).
 func TestAuthorizationURL(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t, func(_ *optest.Config, c *rp.Config) {
 		c.PushedRequests = rp.PushedOff
 		c.AuthorizationParams = map[string]string{"access_type": "offline", "ui_locales": "de"}
@@ -49,6 +50,7 @@ func TestAuthorizationURL(t *testing.T) {
 }
 
 func TestAuthorizationURLRefusesRequests(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	change := func(edit func(*rp.AuthorizationRequest)) rp.AuthorizationRequest {
 		r := newRequest(nil)
@@ -91,6 +93,7 @@ func TestAuthorizationURLRefusesRequests(t *testing.T) {
 
 // TestCheckResponse: each of these responses is refused before anything is sent to the OP.
 func TestCheckResponse(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		id    string
 		fault optest.Fault
@@ -129,6 +132,7 @@ func TestCheckResponse(t *testing.T) {
 
 // TestCheckResponseWithoutState: an empty expectation is met by nothing (FLOW-05).
 func TestCheckResponseWithoutState(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	params := url.Values{"code": {"c"}, "state": {""}, "iss": {f.op.Issuer()}}
 	if _, err := f.respond(params, ""); !errors.Is(err, rp.ErrResponse) {
@@ -138,6 +142,7 @@ func TestCheckResponseWithoutState(t *testing.T) {
 
 // TestCheckResponseOfOPWithoutISS is FLOW-12: an OP that does not announce iss and sends it is not the one we know.
 func TestCheckResponseOfOPWithoutISS(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	f.op.Fault(optest.MetadataNoIss)
 	f.load()
@@ -158,6 +163,7 @@ func TestCheckResponseIgnoresUnknownParameters(t *testing.T) { // FLOW-28
 // TestAuthorizationErrors: an error is the OP's only after the checks (FLOW-13), and none of its text is repeated
 // unless it is a registered code (FLOW-40).
 func TestAuthorizationErrors(t *testing.T) {
+	t.Parallel()
 	t.Run("registered", func(t *testing.T) {
 		f := startLoaded(t)
 		f.op.Fault(optest.CallbackError("access_denied", optest.HostileText))

@@ -105,14 +105,17 @@ func shownList(list []string) string {
 	return strings.Join(short, " ")
 }
 
-// shown is text from outside, fit for a terminal and a log: visible ASCII, and not much of it.
-func shown(s string) string {
+// shown is one word from outside, fit for a terminal and a log.
+func shown(s string) string { return strings.ReplaceAll(printable(s), " ", "?") }
+
+// printable is text from outside, fit for a terminal and a log: printable ASCII, and not much of it.
+func printable(s string) string {
 	const most = 200
 	if len(s) > most {
 		s = s[:most] + "..."
 	}
 	return strings.Map(func(r rune) rune {
-		if r <= ' ' || r > '~' {
+		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r

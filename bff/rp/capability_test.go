@@ -18,6 +18,7 @@ import (
 // TestCapabilities: what an OP's metadata say is compared with the configuration (DIS-10), in a table for people and
 // by Load, which refuses an OP exactly when the table has a row that is not met.
 func TestCapabilities(t *testing.T) {
+	t.Parallel()
 	list := func(member string, values ...string) optest.Fault { return optest.Metadata(member, values) }
 	without := optest.WithoutMetadata
 	assertions := func(c *rp.Config) {
@@ -159,6 +160,7 @@ func TestCapabilities(t *testing.T) {
 
 // TestExamineUnavailable: without a document there is no table.
 func TestExamineUnavailable(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	f.op.Fault(optest.Status(optest.MetadataEndpoint, 503))
 	if rows, err := f.client.Examine(t.Context()); !errors.Is(err, rp.ErrUnavailable) || rows != nil {
@@ -168,6 +170,7 @@ func TestExamineUnavailable(t *testing.T) {
 
 // TestMetadataThatStopsFitting: an OP that withdraws what we need changes nothing for what was loaded (DIS-08, DIS-10).
 func TestMetadataThatStopsFitting(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	f.op.Fault(optest.MetadataNoS256)
 	if err := f.client.Load(t.Context()); err == nil {

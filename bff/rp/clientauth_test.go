@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -78,7 +79,9 @@ func startAs(t *testing.T, method rp.ClientAuth, change ...func(*rp.Config, *opt
 	return f
 }
 
-// keyFor makes a private key for an algorithm, with a kid of its own.
+var sharedRSAKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// keyFor makes a private key for an algorithm, with a kid of its own. RSA keys are one: it takes long to make.
 func keyFor(t *testing.T, alg string) jose.JSONWebKey {
 	t.Helper()
 	key := jose.JSONWebKey{Algorithm: alg, KeyID: rand.Text()}
@@ -89,7 +92,7 @@ func keyFor(t *testing.T, alg string) jose.JSONWebKey {
 	case "EdDSA":
 		_, key.Key, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		key.Key, err = rsa.GenerateKey(rand.Reader, 2048)
+		key.Key, err = sharedRSAKey()
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -229,6 +232,7 @@ func TestRefusedOnce(t *testing.T) {
 
 // TestClientAuthConfiguration: New refuses a method without what it needs.
 func TestClientAuthConfiguration(t *testing.T) {
+	t.Parallel()
 	k := clientKeysOf(t, keyFor(t, "ES256"))
 	encryption := keyFor(t, "ECDH-ES")
 	encryption.Use = "enc"
@@ -262,15 +266,7 @@ func TestClientAuthConfiguration(t *testing.T) {
 		{"CA-06 without assertion", func(c *rp.Config) { c.LegacyAudience = true }, "client_assertion_audience is for"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := goodConfig()
-			tt.change(&cfg)
-			_, err := rp.New(cfg)
-			switch {
-			case tt.want == "" && err != nil:
-				t.Error(err)
-			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
-				t.Errorf("error %v, want it to contain %q", err, tt.want)
-			}
+			wantNew(t, tt.change, tt.want)
 		})
 	}
 }

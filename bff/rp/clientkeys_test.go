@@ -28,6 +28,7 @@ func keysOf(t testing.TB, keys ...jose.JSONWebKey) *ClientKeys {
 // TestSigner: the newest key signs unless an algorithm is asked for; a key for encryption never does, and an RSA key
 // signs with RS256 only when its alg says so (CA-08).
 func TestSigner(t *testing.T) {
+	t.Parallel()
 	k := testKeys()
 	keys := keysOf(t,
 		jose.JSONWebKey{Key: k.p384, Use: "enc", KeyID: "enc"},
@@ -51,6 +52,7 @@ func TestSigner(t *testing.T) {
 }
 
 func TestNewClientKeysRefuses(t *testing.T) {
+	t.Parallel()
 	k := testKeys()
 	for name, key := range map[string]any{
 		"nil": nil, "public": &k.rsa.PublicKey, "symmetric": []byte("01234567890123456789012345678901"), "weak": k.weakRSA,
@@ -64,6 +66,7 @@ func TestNewClientKeysRefuses(t *testing.T) {
 
 // TestPublicKeys is CA-09: all keys are published, with use, alg and kid, and nothing private of them (CA-14).
 func TestPublicKeys(t *testing.T) {
+	t.Parallel()
 	k := testKeys()
 	client := Client{cfg: Config{Keys: keysOf(t,
 		jose.JSONWebKey{Key: k.rsa}, jose.JSONWebKey{Key: k.p256}, jose.JSONWebKey{Key: k.ed},
@@ -104,6 +107,7 @@ func TestPublicKeys(t *testing.T) {
 
 // TestClientKeysNeverPrint is CA-14: no formatter shows a key, not even of the configuration that holds it.
 func TestClientKeysNeverPrint(t *testing.T) {
+	t.Parallel()
 	seed := bytes.Repeat([]byte{219}, 32)
 	keys := keysOf(t, jose.JSONWebKey{Key: ed25519.NewKeyFromSeed(seed)})
 	var said bytes.Buffer
@@ -123,6 +127,7 @@ func TestClientKeysNeverPrint(t *testing.T) {
 // TestClientKeysAreReadAgain is CA-09: the file is rotated without a restart, and what cannot be used in it changes
 // nothing and is said once.
 func TestClientKeysAreReadAgain(t *testing.T) {
+	t.Parallel()
 	k := testKeys()
 	file := filepath.Join(t.TempDir(), "client.jwks")
 	write := func(content string) {
@@ -191,6 +196,7 @@ func TestClientKeysAreReadAgain(t *testing.T) {
 }
 
 func TestOpenClientKeysRefuses(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "client.jwks")
 	if _, err := OpenClientKeys(file, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("missing file: %v", err)

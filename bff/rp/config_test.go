@@ -19,6 +19,7 @@ func goodConfig() rp.Config {
 }
 
 func TestNewRefusesBadConfiguration(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		change func(*rp.Config)
@@ -40,8 +41,8 @@ func TestNewRefusesBadConfiguration(t *testing.T) {
 		{"no client_id", func(c *rp.Config) { c.ClientID = "" }, "client_id is missing"},
 		{"no client_secret", func(c *rp.Config) { c.ClientSecret = secret.String{} }, "client_secret is missing"},
 		{"FLOW-44 no openid", func(c *rp.Config) { c.Scopes = []string{"profile"} }, "openid"},
-		{"IDT-05 HS256 with a short secret", func(c *rp.Config) { c.SigningAlg = "HS256" }, "at least 32 bytes"},
-		{"IDT-05 HS256 userinfo with a short secret", func(c *rp.Config) { c.UserinfoSigningAlg = "HS256" }, "at least 32 bytes"},
+		{"IDT-05 HS256 with a short secret", func(c *rp.Config) { c.SigningAlg = "HS256" }, "at least 32 octets"},
+		{"IDT-05 HS256 userinfo with a short secret", func(c *rp.Config) { c.UserinfoSigningAlg = "HS256" }, "at least 32 octets"},
 		{"IDT-05 HS256 with 32 octets", func(c *rp.Config) {
 			c.SigningAlg, c.ClientSecret = "HS256", secret.New(strings.Repeat("s", 32))
 		}, ""},
@@ -76,20 +77,27 @@ func TestNewRefusesBadConfiguration(t *testing.T) {
 		{"max_age", func(c *rp.Config) { c.AuthorizationParams = map[string]string{"max_age": "1h"} }, "max_age must be"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := goodConfig()
-			tt.change(&cfg)
-			_, err := rp.New(cfg)
-			switch {
-			case tt.want == "" && err != nil:
-				t.Error(err)
-			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
-				t.Errorf("error %v, want it to contain %q", err, tt.want)
-			}
+			wantNew(t, tt.change, tt.want)
 		})
 	}
 }
 
+// wantNew checks what New says of goodConfig with a change; "" when it is good.
+func wantNew(t *testing.T, change func(*rp.Config), want string) {
+	t.Helper()
+	cfg := goodConfig()
+	change(&cfg)
+	_, err := rp.New(cfg)
+	switch {
+	case want == "" && err != nil:
+		t.Error(err)
+	case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+		t.Errorf("error %v, want it to contain %q", err, want)
+	}
+}
+
 func TestNewReportsAllMistakesAtOnce(t *testing.T) {
+	t.Parallel()
 	_, err := rp.New(rp.Config{})
 	for _, want := range []string{"issuer", "client_id", "client_secret", "redirect URI", "scopes"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -25,6 +25,7 @@ type detail map[string]any
 
 // TestAuthorizationDetails is EXT-09: what was granted is kept, and stays the measure of every refresh.
 func TestAuthorizationDetails(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t, withDetails(payments))
 	f.op.Fault(granted([]detail{{"type": "payment", "amount": "1", "id": "p1"}}))
 	grant := f.login()
@@ -67,6 +68,7 @@ func TestAuthorizationDetails(t *testing.T) {
 
 // TestAuthorizationDetailsRefused: a login with details that were not asked for is dropped and given back (EXT-09).
 func TestAuthorizationDetailsRefused(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		asked   string
 		granted any
@@ -93,6 +95,7 @@ func TestAuthorizationDetailsRefused(t *testing.T) {
 
 // TestAuthorizationDetailsAreSent as they are configured, and a browser adds none (EXT-09).
 func TestAuthorizationDetailsAreSent(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t, withDetails(payments), func(_ *optest.Config, c *rp.Config) { c.PushedRequests = rp.PushedOff })
 	r := newRequest(nil)
 	f.authorize(r)
@@ -107,6 +110,7 @@ func TestAuthorizationDetailsAreSent(t *testing.T) {
 
 // TestResource is EXT-01: the same set at the authorization request, the token request and the refresh.
 func TestResource(t *testing.T) {
+	t.Parallel()
 	want := []string{"https://api.example.com/a", "https://api.example.com/b"}
 	for _, pushed := range []rp.PushedRequests{rp.PushedRequired, rp.PushedOff} {
 		f := startLoaded(t, func(op *optest.Config, c *rp.Config) {
@@ -139,6 +143,7 @@ func TestResource(t *testing.T) {
 
 // TestResourceRefused: the token endpoint's invalid_target names what to change (EXT-01).
 func TestResourceRefused(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	f.op.Fault(optest.TokenError("invalid_target", optest.HostileText))
 	_, err := f.exchange(nil)

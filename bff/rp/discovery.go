@@ -66,7 +66,7 @@ func fetch(ctx context.Context, client *http.Client, address string) ([]byte, er
 		return nil, err
 	}
 	if a.status != http.StatusOK {
-		return nil, fmt.Errorf("%w: GET %s: status %d instead of 200", ErrUnavailable, address, a.status)
+		return nil, fmt.Errorf("%w: GET %s: status %d instead of 200", ErrUnavailable, shownAddress(address), a.status)
 	}
 	return a.body, nil
 }
@@ -104,11 +104,17 @@ func (m *Metadata) readEndpoints(doc object, cfg *Config) error {
 	return errors.Join(errs...)
 }
 
+// maxEndpoint bounds, in bytes, each address of the OP: browsers are sent to them, and logs repeat them.
+const maxEndpoint = 2048
+
 // checkEndpoint allows plaintext only to an OP whose issuer is itself http on loopback. An endpoint may have a query,
 // which we add to, but no fragment (FLOW-45).
 func checkEndpoint(address string, plaintext bool) error {
 	if err := checkURL(address, plaintext); err != nil {
 		return err
+	}
+	if len(address) > maxEndpoint || !isVisible(address) {
+		return fmt.Errorf("must have at most %d characters, all of them visible ASCII", maxEndpoint)
 	}
 	u, err := url.Parse(address)
 	if err != nil {

@@ -3,7 +3,6 @@ package rp_test
 import (
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -17,6 +16,7 @@ import (
 // TestUnusableMetadata: each fault alone keeps the client from starting a login, with a text that names it, and after
 // a good load it changes nothing (DIS-07, DIS-08).
 func TestUnusableMetadata(t *testing.T) {
+	t.Parallel()
 	metadata := optest.MetadataEndpoint
 	for _, tt := range []struct {
 		id    string
@@ -45,6 +45,8 @@ func TestUnusableMetadata(t *testing.T) {
 		{"DIS-05", optest.InsecureEndpoint("revocation_endpoint"), "revocation_endpoint must be https"},
 		{"DIS-05", optest.Metadata("token_endpoint", "/token"), "token_endpoint must be an https URL"},
 		{"DIS-05", optest.Metadata("token_endpoint", "https://u:p@op.invalid/"), "user name"},
+		{"DIS-05", optest.Metadata("token_endpoint", "https://op.invalid/\u009b31m"), "visible ASCII"},
+		{"DIS-05", optest.Metadata("jwks_uri", "https://op.invalid/"+strings.Repeat("a", 2048)), "at most 2048 characters"},
 		{"DIS-07", optest.Metadata("end_session_endpoint", 7), "end_session_endpoint has the wrong type"},
 		{"FLOW-45", optest.MetadataFragment, "fragment"},
 		{"FLOW-45", optest.Metadata("authorization_endpoint", "https://op.invalid/?a=%zz"), "malformed query"},
@@ -99,6 +101,7 @@ func TestUnusableMetadata(t *testing.T) {
 }
 
 func TestUsableMetadata(t *testing.T) {
+	t.Parallel()
 	t.Run("DIS-02 issuer with a path", func(t *testing.T) {
 		f := startLoaded(t, func(op *optest.Config, _ *rp.Config) { op.Issuer = "/tenant" })
 		f.login()
@@ -133,6 +136,7 @@ func TestUsableMetadata(t *testing.T) {
 
 // TestEndpointsOfHTTPSIssuer: plaintext on loopback is for an issuer that is itself there (DIS-05).
 func TestEndpointsOfHTTPSIssuer(t *testing.T) {
+	t.Parallel()
 	op, err := optest.New(optest.Config{Issuer: "https://op.example.com"})
 	if err != nil {
 		t.Fatal(err)
@@ -154,10 +158,9 @@ func TestEndpointsOfHTTPSIssuer(t *testing.T) {
 
 // TestCertificateIsVerified is DIS-06.
 func TestCertificateIsVerified(t *testing.T) {
-	server := httptest.NewTLSServer(http.NotFoundHandler())
-	defer server.Close()
+	t.Parallel()
 	cfg := goodConfig()
-	cfg.Issuer = server.URL
+	cfg.Issuer = optest.StartTLS(t, optest.Config{}).Issuer()
 	client, err := rp.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -169,6 +172,7 @@ func TestCertificateIsVerified(t *testing.T) {
 
 // TestDiscoveryAddress is DIS-02: a slash at the end of the issuer is not doubled.
 func TestDiscoveryAddress(t *testing.T) {
+	t.Parallel()
 	for _, issuer := range []string{"https://op.example.com/tenant", "https://op.example.com/tenant/"} {
 		asked := ""
 		cfg := goodConfig()

@@ -19,25 +19,27 @@
 //
 // By section of standards.md; each line has a test with its ID, in this package or in the one that is named:
 //
-//   - §2 FLOW, request: authorize.go (FLOW-01, 02 in form, 05, 16, 44, 45), capability.go (03), config.go (19). Response:
-//     response.go (05, 10 to 13, 20, 26 to 28), errors.go (40). Token request: grant.go (15, 17), token.go (30 to 32), http.go (29,
-//     33). FLOW-04, 06 to 09, 14, 18, 22 to 25, 34 to 39 and 41 to 43 are about browsers and sessions: package bff.
-//   - §3 IDT: jose.go (02 to 08, 10, 11, 13, 19, 21 to 25, 30, for every JWT of the OP), idtoken.go (09, 12, 14, 16 to 18, 25,
-//     29), mac.go (05), jwe.go (24), grant.go (01), keys.go (19, 20), [Identity] (31). IDT-15, 26 and 28: bff and session.
-//   - §4.1 RFR-01 to 13: grant.go, and checkContinues in idtoken.go. RFR-28 and 29: errors.go and http.go. RFR-20 to 35
-//     otherwise: package session.
-//   - §5 DIS: discovery.go (01 to 07), capability.go and examination.go (10), rp.go (08, 09), keys.go (11 to 13), jwk.go (14
-//     to 17), http.go (18).
+//   - §2 FLOW, request: authorize.go (FLOW-01, 02 in form, 05, 16, 44, 45), capability.go (03), config.go (19).
+//     Response: response.go (05, 10 to 13, 20, 26 to 28), errors.go (40). Token request: grant.go (15, 17),
+//     token.go (30 to 32), http.go (29, 33). FLOW-04, 06 to 09, 14, 18, 22 to 25, 34 to 39 and 41 to 43 are about
+//     browsers and sessions: package bff.
+//   - §3 IDT: jose.go (02 to 08, 10, 11, 13, 19, 21 to 25, 30, for every JWT of the OP), idtoken.go (09, 12, 14,
+//     16 to 18, 25, 29), mac.go (05), jwe.go (24), grant.go (01), keys.go (19, 20), [Identity] (31). IDT-15, 26
+//     and 28: bff and session.
+//   - §4.1 RFR-01 to 13: grant.go, and checkContinues in idtoken.go. RFR-28 and 29: errors.go and http.go. RFR-20
+//     to 35 otherwise: package session.
+//   - §5 DIS: discovery.go (01 to 07), capability.go and examination.go (10), rp.go (08, 09), keys.go (11 to 13),
+//     jwk.go (14 to 17), http.go (18).
 //   - §6 UIN: userinfo.go.
 //   - §7 RPL-02 to 05: EndSessionURL. The others: package bff.
 //   - §8 BCL-03 to 10 and 13 to 17: logouttoken.go. The endpoint, replays and sessions are not built yet.
 //   - §10 FPM-01, 04: response.go. FPM-02, 03, 05 and TPI: package bff.
 //   - §11 CA: clientauth.go (01 to 03, 11), assertion.go (04 to 08), clientkeys.go (08, 09, 14), mtls.go (12).
 //   - §12: par.go (PAR-01 to 05), requestobject.go (JAR), jarm.go (JRM). PAR-06: cmd/internal/gateway.
-//   - §14: authorize.go and grant.go (EXT-01), logout.go (04), details.go (09), errors.go (10). EXT-05: nothing here looks into
-//     an access token. EXT-06 to 08: proxy, bff and cmd/internal/gateway.
-//   - §18.1 GOI and §18.2 XOA: go-oidc verifies algorithm, signature, issuer and that we are in the audience; x/oauth2 makes
-//     the PKCE challenge; neither of them makes a request.
+//   - §14: authorize.go and grant.go (EXT-01), logout.go (04), details.go (09), errors.go (10). EXT-05: nothing
+//     here looks into an access token. EXT-06 to 08: proxy, bff and cmd/internal/gateway.
+//   - §18.1 GOI and §18.2 XOA: go-oidc verifies algorithm, signature, issuer and that we are in the audience;
+//     x/oauth2 makes the PKCE challenge; neither of them makes a request.
 //
 // # What is not held, and why
 //
@@ -53,13 +55,17 @@
 //   - DIS-05, second half: there is no list of allowed hosts in the configuration.
 //   - GOI-16: go-oidc takes an iss of accounts.google.com without its scheme, for Google's issuer only.
 //   - RFR-05 has no leeway: a second replica of an OP whose clock is behind can fail a refresh.
-//   - CA-06: that keys are distinct is checked by the configuration, by file name; a copy of a key is not noticed.
-//   - CA-08 "refused in FAPI mode": there is no such mode yet (§15). RS256 signs only where the key says alg RS256.
+//   - CA-06: that keys are distinct is checked by cmd/internal/gateway, at start.
+//   - CA-08 "refused in FAPI mode": there is no such mode yet (§15). RS256 signs only where the key says alg
+//     RS256.
 //   - CA-10 is advice: deploy/README.md gives it.
-//   - CA-13: a certificate-bound access token is of no use to an upstream, as the gateway shows upstreams no certificate.
-//   - CA-14: keys and certificates are read again when their files change; a client_secret is read at start. No KMS.
+//   - CA-13: a certificate-bound access token is of no use to an upstream, as the gateway shows upstreams no
+//     certificate.
+//   - CA-14: keys and certificates are read again when their files change; a client_secret is read at start. No
+//     KMS.
 //   - EXT-01, subset at refresh: always the resources of the login.
-//   - EXT-09 compares the types of the granted details with those asked for. An OP may enrich the rest (RFC 9396 §7.1).
+//   - EXT-09 compares the types of the granted details with those asked for. An OP may enrich the rest (RFC 9396
+//     §7.1).
 //   - §13 DPoP, §15 FAPI, EXT-02 and EXT-03 are later work.
 //
 // Userinfo is asked at login only, so claims that come from there are as old as the login.

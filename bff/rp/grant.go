@@ -67,10 +67,10 @@ func (c *Client) Exchange(ctx context.Context, code secret.String, r Authorizati
 		"code_verifier": {r.Verifier.Reveal()},
 		"resource":      c.cfg.Resource, // EXT-01: the set that was authorized
 	})
-	if err != nil {
-		return nil, err
+	var grant *Grant
+	if err == nil {
+		grant, err = c.verifyLogin(ctx, p, t, r)
 	}
-	grant, err := c.verifyLogin(ctx, p, t, r)
 	if err != nil {
 		c.giveBack(ctx, t.refresh)
 	}

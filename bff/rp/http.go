@@ -1,10 +1,12 @@
 package rp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -39,6 +41,38 @@ type answer struct {
 	body      []byte
 }
 
+var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxBody)
+
+// failure is why a request got no answer. The text of net/http's error quotes an answer that it cannot read, which may
+// hold tokens, so from the moment that one may have come only errors of known kinds are repeated. All can be asked for
+// with [errors.As].
+type failure struct {
+	cause     error
+	connected bool
+}
+
+func (f *failure) Error() string {
+	_, local := errors.AsType[net.Error](f.cause) // timeouts and the operating system's; TLS alerts
+	for _, known := range []error{io.EOF, io.ErrUnexpectedEOF, context.Canceled, errTooLarge} {
+		local = local || errors.Is(f.cause, known)
+	}
+	if f.connected && !local {
+		return "the answer cannot be read"
+	}
+	return printable(f.cause.Error()) // names from the other side's certificate are among it
+}
+
+func (f *failure) Unwrap() error { return f.cause }
+
+// shownAddress is host and path of an address of the OP, for errors and logs; its query may hold a key.
+func shownAddress(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "an address that is no URL"
+	}
+	return printable(u.Host + u.EscapedPath())
+}
+
 // send makes one request. When there is no complete answer the error is [ErrUnavailable], or [ErrUncertain] for a POST
 // that the OP may have received.
 //
@@ -60,7 +94,7 @@ func send(client *http.Client, req *http.Request) (*answer, error) {
 		if u, ok := errors.AsType[*url.Error](cause); ok {
 			cause = u.Err // its text would repeat the address with the query
 		}
-		return fmt.Errorf("%w: %s %s%s: %w", kind, req.Method, req.URL.Host, req.URL.Path, cause)
+		return fmt.Errorf("%w: %s %s: %w", kind, req.Method, shownAddress(req.URL.String()), &failure{cause, connected.Load()})
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -72,7 +106,7 @@ func send(client *http.Client, req *http.Request) (*answer, error) {
 	a.mediaType, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if len(a.body) > maxBody {
-		err = fmt.Errorf("the answer is larger than %d bytes", maxBody)
+		err = errTooLarge
 	}
 	if err == nil {
 		return a, nil

@@ -126,7 +126,7 @@ func (c *Client) checkLogin(id *idToken, r AuthorizationRequest) error {
 			return refuseIDToken("IDT-17", "auth_time is missing or longer ago than max_age")
 		}
 	}
-	return nil
+	return id.checkEssential(c.asked(r, "claims"))
 }
 
 // checkContinues compares the ID token of a refresh with that of the login (Core §12.2).

@@ -1,19 +1,12 @@
 package rp_test
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 
 	"github.com/cloakroom/cloakroom/bff/optest"
 	"github.com/cloakroom/cloakroom/bff/rp"
@@ -23,6 +16,7 @@ import (
 // TestIDTokenRefused: each fault fails the login with an error that names the check, after one token request and
 // before userinfo is asked (FLOW-08).
 func TestIDTokenRefused(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		id    string // in the error
 		fault optest.Fault
@@ -98,6 +92,7 @@ func TestIDTokenRefused(t *testing.T) {
 
 // TestIDTokenAccepted: what an OP may do.
 func TestIDTokenAccepted(t *testing.T) {
+	t.Parallel()
 	trust := func(_ *optest.Config, c *rp.Config) { c.TrustedAudiences = []string{"another-client"} }
 	soon := func(claim string, d time.Duration) optest.Fault {
 		return optest.EditIDToken(claim+" within the leeway", func(t *optest.JWT) {
@@ -142,6 +137,7 @@ func TestIDTokenAccepted(t *testing.T) {
 
 // TestLeewayEnds: a minute, not more (IDT-10, IDT-11, IDT-13).
 func TestLeewayEnds(t *testing.T) {
+	t.Parallel()
 	for claim, d := range map[string]time.Duration{"exp": -2 * time.Minute, "iat": 2 * time.Minute, "nbf": 2 * time.Minute} {
 		f := startLoaded(t)
 		f.op.Fault(optest.EditIDToken(claim, func(t *optest.JWT) { t.Claims[claim] = time.Now().Add(d).Unix() }))
@@ -157,6 +153,7 @@ func macs(_ *optest.Config, c *rp.Config) {
 }
 
 func TestSigningAlgorithms(t *testing.T) {
+	t.Parallel()
 	for _, alg := range []string{
 		"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256",
 	} {
@@ -189,8 +186,21 @@ func authTime(d time.Duration) optest.Fault {
 	})
 }
 
+// TestEmptyNonce: a request without a nonce does not make a token without one right (IDT-14).
+func TestEmptyNonce(t *testing.T) {
+	f := startLoaded(t)
+	f.op.Fault(optest.NoNonce)
+	r := newRequest(nil)
+	code := f.code(r)
+	r.Nonce = ""
+	if _, err := f.client.Exchange(t.Context(), code, r); !errors.Is(err, rp.ErrIDToken) || !strings.Contains(err.Error(), "IDT-14") {
+		t.Errorf("error %v, want ErrIDToken naming IDT-14", err)
+	}
+}
+
 // TestRequestedAuthentication: acr and auth_time are what was asked for (IDT-16, IDT-17), whoever asked.
 func TestRequestedAuthentication(t *testing.T) {
+	t.Parallel()
 	fixed := func(name, value string) func(*optest.Config, *rp.Config) {
 		return func(_ *optest.Config, c *rp.Config) { c.AuthorizationParams = map[string]string{name: value} }
 	}
@@ -208,6 +218,12 @@ func TestRequestedAuthentication(t *testing.T) {
 		{"acr missing", url.Values{"acr_values": {"mfa"}}, none, optest.NoACR, "IDT-16"},
 		{"acr fixed", nil, fixed("acr_values", "mfa"), optest.OtherACR, "IDT-16"},
 		{"acr fixed and asked for", url.Values{"acr_values": {"another-acr"}}, fixed("acr_values", "mfa"), optest.OtherACR, "IDT-16"},
+		{"acr essential, met", nil, fixed("claims", `{"id_token":{"acr":{"essential":true,"values":["pwd"]}}}`), optest.Fault{}, ""},
+		{"acr voluntary", nil, fixed("claims", `{"id_token":{"acr":{"values":["mfa"]}}}`), optest.OtherACR, ""},
+		{"acr essential, other", nil, fixed("claims", `{"id_token":{"acr":{"essential":true,"values":["mfa"]}}}`), optest.OtherACR, "IDT-16"},
+		{"acr essential, one value", nil, fixed("claims", `{"id_token":{"acr":{"essential":true,"value":"mfa"}}}`), optest.OtherACR, "IDT-16"},
+		{"acr essential, missing", nil, fixed("claims", `{"id_token":{"acr":{"essential":true}}}`), optest.NoACR, "IDT-16"},
+		{"auth_time essential, missing", nil, fixed("claims", `{"id_token":{"auth_time":{"essential":true}}}`), optest.NoAuthTime, "IDT-17"},
 		{"max_age met", url.Values{"max_age": {"0"}}, none, optest.Fault{}, ""},
 		{"max_age not asked for", nil, none, optest.StaleAuthTime, ""},
 		{"auth_time stale", url.Values{"max_age": {"60"}}, none, optest.StaleAuthTime, "IDT-17"},
@@ -235,6 +251,7 @@ func TestRequestedAuthentication(t *testing.T) {
 
 // TestMaxAgeCountsFromTheStart: reading the consent page for minutes does not make a fresh sign-in old (IDT-17).
 func TestMaxAgeCountsFromTheStart(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	f.op.Fault(authTime(-3 * time.Minute))
 	r := newRequest(url.Values{"max_age": {"0"}})
@@ -246,6 +263,7 @@ func TestMaxAgeCountsFromTheStart(t *testing.T) {
 
 // TestDistributedClaimsAreNotFetched is IDT-29.
 func TestDistributedClaimsAreNotFetched(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	f.op.Fault(
 		optest.IDTokenClaim("_claim_names", map[string]string{"address": "src"}),
@@ -256,6 +274,7 @@ func TestDistributedClaimsAreNotFetched(t *testing.T) {
 
 // TestIdentity: what a later refresh is compared with (IDT-31), and that it survives the store.
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	f.op.Fault(optest.IDTokenClaim("sid", "s1"), optest.IDTokenClaim("azp", clientID), optest.UnknownClaims)
 	r := newRequest(nil)
@@ -287,20 +306,9 @@ func TestIdentity(t *testing.T) {
 // encrypted registers encryption to a key of ours.
 func encrypted(t *testing.T, alg string) func(*optest.Config, *rp.Config) {
 	t.Helper()
-	var key crypto.Signer
-	var err error
-	if strings.HasPrefix(alg, "RSA") {
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	} else {
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := rp.NewClientKeys(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key, KeyID: "e1", Algorithm: alg, Use: "enc"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := keyFor(t, alg)
+	key.Use = "enc"
+	keys := clientKeysOf(t, key)
 	return func(_ *optest.Config, c *rp.Config) {
 		c.Keys = keys
 		c.UserinfoSigningAlg = "RS256"
@@ -310,6 +318,7 @@ func encrypted(t *testing.T, alg string) func(*optest.Config, *rp.Config) {
 
 // TestEncryptedLogin is IDT-24 and UIN-03 with an OP that encrypts, and one that does not do it as registered.
 func TestEncryptedLogin(t *testing.T) {
+	t.Parallel()
 	for _, alg := range []string{"RSA-OAEP-256", "ECDH-ES"} {
 		change := encrypted(t, alg)
 		for _, tt := range []struct {

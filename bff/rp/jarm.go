@@ -23,6 +23,7 @@ func (c *Client) readJWT(ctx context.Context, p *provider, outer url.Values) (*R
 	}
 	kind := jwtKind{
 		refused: ErrResponse, alg: c.cfg.ResponseSigningAlg, encryption: c.cfg.ResponseEncryption, typ: isPlainJWT,
+		forbidden: "nonce", // which makes it an ID token, for nothing in its header tells the two apart
 	}
 	claims, err := c.openJWT(ctx, p, outer.Get("response"), kind)
 	if err != nil {

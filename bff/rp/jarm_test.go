@@ -13,16 +13,6 @@ import (
 	"github.com/cloakroom/cloakroom/bff/rp"
 )
 
-// responseClaim sets a claim of response JWTs; nil removes it.
-func responseClaim(name string, value any) optest.Fault {
-	return optest.EditResponseJWT("JARM claim "+name, func(t *optest.JWT) {
-		t.Claims[name] = value
-		if value == nil {
-			delete(t.Claims, name)
-		}
-	})
-}
-
 func responseHeader(name string, value any) optest.Fault {
 	return optest.EditResponseJWT("JARM header "+name, func(t *optest.JWT) { t.Header[name] = value })
 }
@@ -30,24 +20,25 @@ func responseHeader(name string, value any) optest.Fault {
 // TestResponseJWTRefused is JRM-02 and JRM-03: each of these is refused, whatever it says, and nothing is sent to the
 // OP.
 func TestResponseJWTRefused(t *testing.T) {
+	t.Parallel()
 	const other = "https://op.invalid"
 	soon := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 	for _, tt := range []struct {
 		id    string
 		fault optest.Fault
 	}{
-		{"iss wrong", responseClaim("iss", other)},
-		{"iss missing", responseClaim("iss", nil)},
-		{"iss no string", responseClaim("iss", 7)},
-		{"aud wrong", responseClaim("aud", "other")},
-		{"aud missing", responseClaim("aud", nil)},
-		{"aud with another", responseClaim("aud", []string{clientID, "other"})},
-		{"exp past", responseClaim("exp", soon(-2*time.Minute))},
-		{"exp missing", responseClaim("exp", nil)},
-		{"exp no number", responseClaim("exp", "soon")},
-		{"exp too far ahead", responseClaim("exp", soon(2*time.Hour))},
-		{"iat in the future", responseClaim("iat", soon(time.Hour))},
-		{"nbf in the future", responseClaim("nbf", soon(time.Hour))},
+		{"iss wrong", optest.ResponseJWTClaim("iss", other)},
+		{"iss missing", optest.WithoutResponseJWTClaim("iss")},
+		{"iss no string", optest.ResponseJWTClaim("iss", 7)},
+		{"aud wrong", optest.ResponseJWTClaim("aud", "other")},
+		{"aud missing", optest.WithoutResponseJWTClaim("aud")},
+		{"aud with another", optest.ResponseJWTClaim("aud", []string{clientID, "other"})},
+		{"exp past", optest.ResponseJWTClaim("exp", soon(-2*time.Minute))},
+		{"exp missing", optest.WithoutResponseJWTClaim("exp")},
+		{"exp no number", optest.ResponseJWTClaim("exp", "soon")},
+		{"exp too far ahead", optest.ResponseJWTClaim("exp", soon(2*time.Hour))},
+		{"iat in the future", optest.ResponseJWTClaim("iat", soon(time.Hour))},
+		{"nbf in the future", optest.ResponseJWTClaim("nbf", soon(time.Hour))},
 		{"alg none", responseHeader("alg", "none")},
 		{"alg HS256", responseHeader("alg", "HS256")},
 		{"alg not the registered one", responseHeader("alg", "PS256")},
@@ -55,17 +46,17 @@ func TestResponseJWTRefused(t *testing.T) {
 		{"typ of a logout token", responseHeader("typ", "logout+jwt")},
 		{"typ of an access token", responseHeader("typ", "at+jwt")},
 		{"kid unknown", responseHeader("kid", "another")},
-		{"code no string", responseClaim("code", []string{"a", "b"})},
+		{"code no string", optest.ResponseJWTClaim("code", []string{"a", "b"})},
 		{"error no string", optest.EditResponseJWT("JARM error 7", func(t *optest.JWT) {
 			t.Claims["error"] = 7
 			delete(t.Claims, "code")
 		})},
-		{"JRM-03 state wrong", responseClaim("state", "other")},
-		{"JRM-03 state missing", responseClaim("state", nil)},
-		{"FLOW-13 code and error", responseClaim("error", "access_denied")},
-		{"FLOW-20 access token", responseClaim("access_token", "a")},
-		{"FLOW-20 JWT in JWT", responseClaim("response", "a.b.c")},
-		{"FLOW-05 no code", responseClaim("code", nil)},
+		{"JRM-03 state wrong", optest.ResponseJWTClaim("state", "other")},
+		{"JRM-03 state missing", optest.WithoutResponseJWTClaim("state")},
+		{"FLOW-13 code and error", optest.ResponseJWTClaim("error", "access_denied")},
+		{"FLOW-20 access token", optest.ResponseJWTClaim("access_token", "a")},
+		{"FLOW-20 JWT in JWT", optest.ResponseJWTClaim("response", "a.b.c")},
+		{"FLOW-05 no code", optest.WithoutResponseJWTClaim("code")},
 	} {
 		t.Run("JRM-02 "+tt.id, func(t *testing.T) {
 			f := startLoaded(t, mode(rp.ResponseJWT))
@@ -82,8 +73,9 @@ func TestResponseJWTRefused(t *testing.T) {
 
 // TestErrorInRefusedJWT: an error is not the OP's before the JWT is (JRM-02).
 func TestErrorInRefusedJWT(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t, mode(rp.ResponseJWT))
-	f.op.Fault(optest.CallbackError("access_denied", ""), responseClaim("aud", "other"))
+	f.op.Fault(optest.CallbackError("access_denied", ""), optest.ResponseJWTClaim("aud", "other"))
 	_, err := f.roundTrip(newRequest(nil))
 	if _, ok := errors.AsType[*rp.AuthorizationError](err); ok || !errors.Is(err, rp.ErrResponse) {
 		t.Errorf("error %v, want ErrResponse", err)
@@ -91,10 +83,11 @@ func TestErrorInRefusedJWT(t *testing.T) {
 }
 
 func TestResponseJWTAccepted(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []optest.Fault{
-		responseClaim("aud", []string{clientID}),
-		responseClaim("session_state", map[string]any{"a": 1}), // FLOW-28
-		responseClaim("exp", time.Now().Add(-30*time.Second).Unix()),
+		optest.ResponseJWTClaim("aud", []string{clientID}),
+		optest.ResponseJWTClaim("session_state", map[string]any{"a": 1}), // FLOW-28
+		optest.ResponseJWTClaim("exp", time.Now().Add(-30*time.Second).Unix()),
 		responseHeader("typ", "application/jwt"),
 	} {
 		f := startLoaded(t, mode(rp.ResponseJWT))
@@ -108,6 +101,7 @@ func TestResponseJWTAccepted(t *testing.T) {
 // TestResponseJWTWithoutAnnouncedISS: iss inside the JWT is JARM's, not that of RFC 9207, which the OP need not
 // announce (JRM-03).
 func TestResponseJWTWithoutAnnouncedISS(t *testing.T) {
+	t.Parallel()
 	f := start(t, mode(rp.ResponseJWT))
 	f.op.Fault(optest.MetadataNoIss)
 	f.load()
@@ -119,6 +113,7 @@ func TestResponseJWTWithoutAnnouncedISS(t *testing.T) {
 // TestOutsideOfTheJWT: what stands beside the JWT or in its place is refused (JRM-01, JRM-04), and so is a JWT that was
 // not asked for.
 func TestOutsideOfTheJWT(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		id   string
 		mode rp.ResponseMode
@@ -161,6 +156,7 @@ func TestOutsideOfTheJWT(t *testing.T) {
 
 // TestDowngrade is JRM-04: an OP, or whoever sits between, answers without the JWT, honestly in all else.
 func TestDowngrade(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t, mode(rp.ResponseJWT))
 	r := newRequest(nil)
 	params := url.Values{"code": {"c"}, "state": {r.State}, "iss": {f.op.Issuer()}}
@@ -171,6 +167,7 @@ func TestDowngrade(t *testing.T) {
 
 // TestEncryptedResponse: with encryption registered nothing else will do (JRM-01).
 func TestEncryptedResponse(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t, func(_ *optest.Config, c *rp.Config) {
 		c.ResponseMode, c.Keys = rp.ResponseJWT, ourKeys(t)
 		c.ResponseEncryption = rp.Encryption{Alg: "ECDH-ES"}
@@ -196,6 +193,7 @@ func TestEncryptedResponse(t *testing.T) {
 
 // TestResponseJWTWithoutKeys: that keys cannot be fetched says nothing about the response.
 func TestResponseJWTWithoutKeys(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t, mode(rp.ResponseJWT))
 	r := newRequest(nil)
 	params := f.authorize(r)
@@ -209,6 +207,7 @@ func TestResponseJWTWithoutKeys(t *testing.T) {
 
 // TestResponseJWTBeforeLoad: without metadata there is nothing to check a JWT with.
 func TestResponseJWTBeforeLoad(t *testing.T) {
+	t.Parallel()
 	f := start(t, mode(rp.ResponseJWT))
 	request := httptest.NewRequest(http.MethodGet, redirectURI+"?response=a.b.c", nil)
 	if _, err := f.client.ReadResponse(t.Context(), request); !errors.Is(err, rp.ErrUnavailable) {

@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -18,20 +17,17 @@ import (
 	"github.com/cloakroom/cloakroom/session/secret"
 )
 
-// encryptionKey makes one of our keys for a key management algorithm.
+// encryptionKey is one of our keys for a key management algorithm: a new one, unless it is RSA.
 func encryptionKey(t testing.TB, alg, kid string) jose.JSONWebKey {
 	t.Helper()
-	var key crypto.Signer
-	var err error
-	if strings.HasPrefix(alg, "RSA-") {
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	} else {
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	k := jose.JSONWebKey{Key: testKeys().rsa, KeyID: kid, Algorithm: alg, Use: "enc"}
+	if !strings.HasPrefix(alg, "RSA-") {
+		var err error
+		if k.Key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return jose.JSONWebKey{Key: key, KeyID: kid, Algorithm: alg, Use: "enc"}
+	return k
 }
 
 // encrypt makes a JWE as an OP does.
@@ -72,6 +68,7 @@ func decryptingClient(t testing.TB, signing ed25519.PrivateKey, e Encryption, ke
 
 // TestEncryptedIDToken: every pair of algorithms, and the token inside is checked like any other (IDT-24).
 func TestEncryptedIDToken(t *testing.T) {
+	t.Parallel()
 	signing := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	good := sign(signing, `{"alg":"EdDSA","kid":"k1"}`, someClaims(""))
 	for _, alg := range keyAlgs {
@@ -99,10 +96,13 @@ func TestEncryptedIDToken(t *testing.T) {
 
 // TestEncryptionRefused: anything but what is registered (IDT-24), and one text for whatever goes wrong with the keys.
 func TestEncryptionRefused(t *testing.T) {
+	t.Parallel()
 	signing := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	good := sign(signing, `{"alg":"EdDSA","kid":"k1"}`, someClaims(""))
 	const alg, enc = "RSA-OAEP-256", "A256GCM"
-	key, other, ec := encryptionKey(t, alg, "e1"), encryptionKey(t, alg, "e1"), encryptionKey(t, "ECDH-ES", "e2")
+	key, ec := encryptionKey(t, alg, "e1"), encryptionKey(t, "ECDH-ES", "e2")
+	other := key
+	other.Key = testKeys().otherRSA
 	sha1 := key
 	sha1.Algorithm = "RSA-OAEP"
 	pkcs := key
@@ -166,6 +166,7 @@ func TestEncryptionRefused(t *testing.T) {
 // TestDecryptionKeys: the key that the JWE names; every one that fits when it names none of ours; never one that is
 // for something else.
 func TestDecryptionKeys(t *testing.T) {
+	t.Parallel()
 	signing := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	good := sign(signing, `{"alg":"EdDSA","kid":"k1"}`, someClaims(""))
 	e := Encryption{"ECDH-ES+A128KW", "A128GCM"}

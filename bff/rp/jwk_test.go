@@ -1,66 +1,36 @@
 package rp
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
 	"testing"
-
-	"github.com/go-jose/go-jose/v4"
 )
 
 // jwks makes a key set of one key, with members changed.
 func jwks(t testing.TB, key any, change map[string]any) []byte {
 	t.Helper()
-	data, err := json.Marshal(jose.JSONWebKey{Key: key, KeyID: "k1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var members map[string]any
-	if err := json.Unmarshal(data, &members); err != nil {
-		t.Fatal(err)
-	}
-	for name, value := range change {
-		members[name] = value
-	}
-	data, err = json.Marshal(map[string]any{"keys": []any{members}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
+	return fmt.Appendf(nil, `{"keys":[%s]}`, jwkOf(t, key, change))
 }
 
-func rsaKey(t testing.TB, bits int) *rsa.PublicKey {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, bits)
-	if err != nil {
-		t.Fatal(err)
+// TestSecretKeys: each member that is no public one makes a key unusable, and is said (DIS-15).
+func TestSecretKeys(t *testing.T) {
+	t.Parallel()
+	for _, member := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"} { // RFC 7518 §6; priv is AKP's
+		keys, ignored, err := parseKeys(jwks(t, testKeys().rsa.Public(), map[string]any{member: "AQAB"}))
+		if err != nil || len(keys) != 0 || len(ignored) != 1 || !errors.Is(ignored[0], errSecretKey) {
+			t.Errorf("%s: %d keys, ignored %v, error %v", member, len(keys), ignored, err)
+		}
 	}
-	return &key.PublicKey
-}
-
-func ecKey(t testing.TB, curve elliptic.Curve) *ecdsa.PublicKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(curve, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &key.PublicKey
 }
 
 // TestKeysByAlgorithm: a key serves the algorithms of its kind, less what its own members rule out (DIS-14, DIS-16).
 func TestKeysByAlgorithm(t *testing.T) {
-	ed, _, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rsa2048 := rsaKey(t, 2048)
+	t.Parallel()
+	k := testKeys()
+	rsa2048, p256, ed := k.rsa.Public().(*rsa.PublicKey), k.p256.Public(), k.ed.Public()
 	enormous := new(big.Int).Lsh(rsa2048.N, 8000)
 	enormous.SetBit(enormous, 0, 1)
 	for _, tt := range []struct {
@@ -79,12 +49,12 @@ func TestKeysByAlgorithm(t *testing.T) {
 		{"RSA with use of the wrong type", rsa2048, map[string]any{"use": 1}, ""},
 		{"RSA with a null use", rsa2048, map[string]any{"use": nil}, "RS256 RS384 RS512 PS256 PS384 PS512"},
 		{"RSA, private", rsa2048, map[string]any{"d": "AQAB"}, ""},
-		{"RSA, weak", rsaKey(t, 1024), nil, ""},
+		{"RSA, weak", k.weakRSA.Public(), nil, ""},
 		{"RSA, enormous", &rsa.PublicKey{N: enormous, E: 65537}, nil, ""},
-		{"P-256", ecKey(t, elliptic.P256()), nil, "ES256"},
-		{"P-384", ecKey(t, elliptic.P384()), nil, "ES384"},
-		{"P-521", ecKey(t, elliptic.P521()), nil, ""},
-		{"P-256, not on the curve", ecKey(t, elliptic.P256()), map[string]any{"x": strings.Repeat("A", 43)}, ""},
+		{"P-256", p256, nil, "ES256"},
+		{"P-384", k.p384.Public(), nil, "ES384"},
+		{"P-521", k.p521.Public(), nil, ""},
+		{"P-256, not on the curve", p256, map[string]any{"x": strings.Repeat("A", 43)}, ""},
 		{"Ed25519", ed, nil, "EdDSA"},
 		{"Ed25519 by its RFC 9864 name", ed, map[string]any{"alg": "Ed25519"}, "EdDSA"},
 		{"symmetric", []byte(strings.Repeat("k", 32)), nil, ""},
@@ -108,6 +78,7 @@ func TestKeysByAlgorithm(t *testing.T) {
 }
 
 func TestTooManyKeys(t *testing.T) {
+	t.Parallel()
 	set := fmt.Sprintf(`{"keys":[{}%s]}`, strings.Repeat(",{}", maxKeys))
 	if _, _, err := parseKeys([]byte(set)); err == nil {
 		t.Error("no error")
@@ -116,8 +87,9 @@ func TestTooManyKeys(t *testing.T) {
 
 // FuzzJWKS: what is left of a key set can verify signatures.
 func FuzzJWKS(f *testing.F) {
-	f.Add(jwks(f, rsaKey(f, 2048), nil))
-	f.Add(jwks(f, ecKey(f, elliptic.P256()), map[string]any{"use": "sig", "x5c": []string{"AAAA"}}))
+	k := testKeys()
+	f.Add(jwks(f, k.rsa.Public(), nil))
+	f.Add(jwks(f, k.p256.Public(), map[string]any{"use": "sig", "x5c": []string{"AAAA"}}))
 	f.Add([]byte(`{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"OKP","crv":"Ed448","x":"AA"},null,7]}`))
 	f.Add([]byte(`{"keys":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -161,7 +161,7 @@ func (s *keySet) load(ctx context.Context) error {
 	}
 	keys, ignored, err := parseKeys(body)
 	if err != nil {
-		return fmt.Errorf("%w: the key set at %s is unusable: %w", ErrUnavailable, s.uri, err)
+		return fmt.Errorf("%w: the key set at %s is unusable: %w", ErrUnavailable, shownAddress(s.uri), err)
 	}
 	for _, err := range ignored {
 		level := slog.LevelDebug

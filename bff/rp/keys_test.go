@@ -25,6 +25,7 @@ func (f *fixture) wantRefused() {
 
 // TestBadTokensDoNotDriveTheOP is DIS-11 and GOI-12.
 func TestBadTokensDoNotDriveTheOP(t *testing.T) {
+	t.Parallel()
 	t.Run("unknown kid", func(t *testing.T) {
 		f := startLoaded(t)
 		f.op.Fault(optest.UnknownKid)
@@ -82,6 +83,7 @@ func TestBadTokensDoNotDriveTheOP(t *testing.T) {
 
 // TestKeyRotation is DIS-12, also when the OP signs with a new key in the moment it publishes it, and again right after.
 func TestKeyRotation(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		fault optest.Fault
@@ -105,8 +107,9 @@ func TestKeyRotation(t *testing.T) {
 // TestKeyRotationJustBeforeSigning is DIS-12 with an OP that never signs twice with one key: every login needs one look
 // at the set, and gets it.
 func TestKeyRotationJustBeforeSigning(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []optest.Fault{optest.RotateBeforeSigning, optest.ReplaceBeforeSigning} {
-		f := startLoaded(t, func(op *optest.Config, c *rp.Config) { op.SigningAlg, c.SigningAlg = "ES256", "ES256" })
+		f := startLoaded(t, func(op *optest.Config, c *rp.Config) { op.SigningAlg, c.SigningAlg = "EdDSA", "EdDSA" })
 		f.op.Fault(fault)
 		for range 4 {
 			f.login()
@@ -117,6 +120,7 @@ func TestKeyRotationJustBeforeSigning(t *testing.T) {
 
 // TestKeySetMoves is DIS-08: another jwks_uri is used, with nothing left of the keys at the old one.
 func TestKeySetMoves(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	another, err := optest.New(optest.Config{Issuer: f.op.Issuer()})
 	if err != nil {
@@ -135,21 +139,22 @@ func TestKeySetMoves(t *testing.T) {
 	f.login()
 }
 
-// TestSlowKeySet is DIS-18: a login does not wait for a slow key set longer than its own deadline.
+// TestSlowKeySet is DIS-18: a login does not wait for a slow key set longer than its caller does.
 func TestSlowKeySet(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
-	f.op.Fault(optest.UnknownKid, optest.Hold(optest.JWKSEndpoint, make(chan struct{})))
+	f.op.Fault(optest.UnknownKid)
 	r := newRequest(nil)
 	code := f.code(r)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if _, err := f.client.Exchange(ctx, code, r); !errors.Is(err, rp.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v, want ErrUnavailable and the deadline", err)
+	_, err := f.client.Exchange(f.leaveAt(optest.JWKSEndpoint), code, r)
+	if !errors.Is(err, rp.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want ErrUnavailable and Canceled", err)
 	}
 }
 
 // TestNoKeySet is IDT-05: an OP whose every signature is a MAC needs no keys.
 func TestNoKeySet(t *testing.T) {
+	t.Parallel()
 	f := start(t, macs)
 	f.op.Fault(optest.MetadataNoJWKSURI)
 	f.load()
@@ -165,6 +170,7 @@ func TestNoKeySet(t *testing.T) {
 
 // TestKeysForEverythingSigned: keys are asked for by every algorithm that is registered, not only by that of ID tokens.
 func TestKeysForEverythingSigned(t *testing.T) {
+	t.Parallel()
 	f := start(t, func(_ *optest.Config, c *rp.Config) { c.UserinfoSigningAlg = "ES384" })
 	f.op.Fault(optest.EditJWKS("without ES384", func(set optest.JWKS) optest.JWKS {
 		return slices.DeleteFunc(set, func(key map[string]any) bool { return key["alg"] == "ES384" })
@@ -176,6 +182,7 @@ func TestKeysForEverythingSigned(t *testing.T) {
 
 // TestKeyRotationAfterTTL: a fetch that the TTL asked for starts no cooldown.
 func TestKeyRotationAfterTTL(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	f.clock.advance(16 * time.Minute)
 	f.login()
@@ -188,6 +195,7 @@ func TestKeyRotationAfterTTL(t *testing.T) {
 
 // TestKeyRotationUnderAttack: bad tokens delay the look at a new key by the cooldown, not for ever.
 func TestKeyRotationUnderAttack(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	f.op.Fault(optest.UnknownKid)
 	f.wantRefused()
@@ -202,6 +210,7 @@ func TestKeyRotationUnderAttack(t *testing.T) {
 
 // TestRemovedKeys is DIS-13: trusted for the TTL, and longer only while the OP cannot be asked.
 func TestRemovedKeys(t *testing.T) {
+	t.Parallel()
 	t.Run("removed", func(t *testing.T) {
 		f := startLoaded(t)
 		f.op.Fault(optest.JWKSEmpty)
@@ -235,6 +244,7 @@ func TestRemovedKeys(t *testing.T) {
 
 // TestKeysThatDoNotCount is DIS-14 to DIS-16: with these alone the OP is not usable.
 func TestKeysThatDoNotCount(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []optest.Fault{
 		optest.JWKSEncryptionUse, optest.JWKSEncryptionOps, optest.JWKSOtherAlg, optest.JWKSPrivateKeys, optest.JWKSSymmetricKeys,
 	} {
@@ -268,6 +278,7 @@ func TestKeysThatDoNotCount(t *testing.T) {
 
 // TestKeysThatDoNotMatter: what else is in the set spoils nothing (DIS-17, IDT-20).
 func TestKeysThatDoNotMatter(t *testing.T) {
+	t.Parallel()
 	for name, faults := range map[string][]optest.Fault{
 		"DIS-17 unknown types":    {optest.JWKSUnknownKeyType},
 		"IDT-20 decoys":           {optest.JWKSDecoys},
@@ -295,6 +306,7 @@ func TestKeysThatDoNotMatter(t *testing.T) {
 // TestFetchOutlivesItsCaller is GOI-18: the login that made us look at the keys is given up, and the look still serves
 // the next one.
 func TestFetchOutlivesItsCaller(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	if err := f.op.RotateKeys(); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 // TestEndSessionURL is RPL-03 to RPL-05.
 func TestEndSessionURL(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	for name, tt := range map[string]struct {
 		hint  secret.String
@@ -43,6 +44,7 @@ func TestEndSessionURL(t *testing.T) {
 
 // TestEndSession: the OP takes it and sends the browser back with the state.
 func TestEndSession(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	grant := f.login()
 	address, err := f.client.EndSessionURL(grant.IDToken, "s1")
@@ -57,6 +59,7 @@ func TestEndSession(t *testing.T) {
 // TestEndSessionWithEncryptedIDToken: the hint is the JWS inside, of a login and of a refresh (Core §3.1.2.1). The OP
 // cannot read what was encrypted to us.
 func TestEndSessionWithEncryptedIDToken(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t, encrypted(t, "ECDH-ES"))
 	login := f.login()
 	refreshed, err := f.client.Refresh(t.Context(), login.RefreshToken, login.Identity)
@@ -78,6 +81,7 @@ func TestEndSessionWithEncryptedIDToken(t *testing.T) {
 }
 
 func TestEndSessionURLKeepsQuery(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	f.op.Fault(optest.Metadata("end_session_endpoint", f.op.EndpointURL(optest.EndSessionEndpoint)+"?tenant=1"))
 	f.load()
@@ -108,6 +112,7 @@ func TestWithoutEndpoint(t *testing.T) { // RPL-02
 
 // TestRevoke is EXT-04.
 func TestRevoke(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	grant := f.login()
 	if err := f.client.Revoke(t.Context(), grant.RefreshToken, "refresh_token"); err != nil {
@@ -127,6 +132,7 @@ func TestRevoke(t *testing.T) {
 }
 
 func TestRevokeFails(t *testing.T) {
+	t.Parallel()
 	revocation := optest.RevocationEndpoint
 	unsupported := optest.Reply("unsupported", revocation, answer(400, `{"error":"unsupported_token_type"}`))
 	refused := optest.Reply("refused", revocation, answer(401, `{"error":"invalid_client"}`))

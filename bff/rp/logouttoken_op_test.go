@@ -12,6 +12,7 @@ import (
 // TestLogoutTokenOfOP: logout tokens as an OP makes them, for the registrations that there are (BCL-03 to BCL-17). That
 // every check is made is TestLogoutToken's to show.
 func TestLogoutTokenOfOP(t *testing.T) {
+	t.Parallel()
 	const ok = ""
 	plain := func(*optest.Config, *rp.Config) {}
 	encrypting := encrypted(t, "ECDH-ES")
@@ -55,6 +56,7 @@ func TestLogoutTokenOfOP(t *testing.T) {
 
 // TestBadLogoutTokensDoNotDriveTheOP is BCL-27.
 func TestBadLogoutTokensDoNotDriveTheOP(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	f.op.Fault(optest.LogoutUnknownKid)
 	for range 20 {

@@ -33,6 +33,7 @@ func logoutClaims(t testing.TB, change map[string]any) string {
 }
 
 func TestLogoutToken(t *testing.T) {
+	t.Parallel()
 	type claims = map[string]any
 	null := json.RawMessage("null")
 	event := func(v any) claims { return claims{"events": claims{logoutEvent: v}} }
@@ -112,6 +113,7 @@ func TestLogoutToken(t *testing.T) {
 
 // TestLogoutTokenFields: what the caller gets to work with, and BCL-03: nobody else's signature.
 func TestLogoutTokenFields(t *testing.T) {
+	t.Parallel()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	c, _ := fuzzClient(t, key)
 	token, err := c.VerifyLogoutToken(t.Context(), sign(key, logoutHeader, logoutClaims(t, nil)))
@@ -135,6 +137,7 @@ func TestLogoutTokenFields(t *testing.T) {
 
 // TestUntypedLogoutTokens is the option of BCL-16: absent and JWT pass, other kinds never do.
 func TestUntypedLogoutTokens(t *testing.T) {
+	t.Parallel()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	c, _ := fuzzClient(t, key)
 	c.cfg.UntypedLogoutTokens = true
@@ -160,6 +163,7 @@ func TestUntypedLogoutTokens(t *testing.T) {
 
 // TestEncryptedLogoutToken is BCL-17: what is registered for ID tokens holds for logout tokens.
 func TestEncryptedLogoutToken(t *testing.T) {
+	t.Parallel()
 	signing := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	e := Encryption{"ECDH-ES", "A128GCM"}
 	key := encryptionKey(t, e.Alg, "e1")

@@ -32,6 +32,7 @@ func someClaims(more string) string {
 
 // TestMACs is IDT-05: HS256 where it is configured and nowhere else, and neither key ever does the other's work.
 func TestMACs(t *testing.T) {
+	t.Parallel()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
@@ -72,6 +73,7 @@ func TestMACs(t *testing.T) {
 
 // TestVerifiersDoNotMix: even asked to, the OP's keys make no MAC, and the secret no signature (IDT-05).
 func TestVerifiersDoNotMix(t *testing.T) {
+	t.Parallel()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	_, p := fuzzClient(t, key)
 	public := key.Public().(ed25519.PublicKey)

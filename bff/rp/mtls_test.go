@@ -12,6 +12,7 @@ import (
 // TestAliases is CA-12: a client with a certificate goes to the aliases, userinfo included, and to the endpoints
 // otherwise; any other client never does.
 func TestAliases(t *testing.T) {
+	t.Parallel()
 	f := startAs(t, rp.TLSClientAuth)
 	f.login()
 	for _, e := range []optest.Endpoint{optest.PushedEndpoint, optest.TokenEndpoint, optest.UserInfoEndpoint} {
@@ -38,6 +39,7 @@ func TestAliases(t *testing.T) {
 
 // TestBadAliases: an alias passes the checks of an endpoint (DIS-05).
 func TestBadAliases(t *testing.T) {
+	t.Parallel()
 	f := startAs(t, rp.SelfSignedTLSClientAuth)
 	for name, tt := range map[string]struct {
 		aliases any

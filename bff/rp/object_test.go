@@ -13,6 +13,7 @@ import (
 // TestClaimNamesAreExact: go-oidc reads with encoding/json, to which "ISS" and "iſs" are iss, too. A claim of such a
 // name is some other claim, and vouches for nothing.
 func TestClaimNamesAreExact(t *testing.T) {
+	t.Parallel()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	c, p := fuzzClient(t, key)
 	c.cfg.TrustedAudiences = []string{"another"}
@@ -41,6 +42,7 @@ func TestClaimNamesAreExact(t *testing.T) {
 
 // TestParseObject: the strictness that all JSON from outside gets.
 func TestParseObject(t *testing.T) {
+	t.Parallel()
 	deep := func(n int) string { return `{"a":` + strings.Repeat("[", n) + strings.Repeat("]", n) + "}" }
 	for data, good := range map[string]bool{
 		`{"a":1,"b":null}`: true, `{}`: true, deep(100): true, `{"a":{"b":1,"b":2}}`: true, // that is for who reads a
@@ -63,6 +65,7 @@ func TestParseObject(t *testing.T) {
 
 // TestHeadersAreStrict: a header is read once and then again by go-jose, and both must see the same (IDT-03, IDT-30).
 func TestHeadersAreStrict(t *testing.T) {
+	t.Parallel()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	c, p := fuzzClient(t, key)
 	for _, header := range []string{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"math"
 	"net/url"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ func wantOnlyRequestURI(t *testing.T, address string) {
 
 // TestPushedRequest is PAR-02, PAR-04 and PAR-05: the whole request is pushed, with our authentication, each time.
 func TestPushedRequest(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t, func(op *optest.Config, c *rp.Config) {
 		c.AuthorizationParams = map[string]string{"audience": "https://api"}
 		c.Resource = []string{"https://api.example.com/a", "https://api.example.com/b"}
@@ -75,15 +77,9 @@ func TestPushedRequest(t *testing.T) {
 // TestPushedRequestFails is PAR-03: whatever is not exactly a success fails the login, after one request and without
 // another way to the OP.
 func TestPushedRequestFails(t *testing.T) {
+	t.Parallel()
 	par := optest.PushedEndpoint
-	set := func(name string, value any) optest.Fault {
-		return optest.EditPushedResponse("pushed response "+name, func(m map[string]any) {
-			m[name] = value
-			if value == nil {
-				delete(m, name)
-			}
-		})
-	}
+	set := optest.PushedMember
 	refuse := func(status int, code string) optest.Fault {
 		return optest.Reply(code, par, answer(status, `{"error":"`+code+`","error_description":"marker"}`))
 	}
@@ -93,13 +89,13 @@ func TestPushedRequestFails(t *testing.T) {
 		fault optest.Fault
 		want  error // nil: a *TokenError of no kind
 	}{
-		{"no request_uri", set("request_uri", nil), rp.ErrUnavailable},
+		{"no request_uri", optest.PushedNoRequestURI, rp.ErrUnavailable},
 		{"request_uri empty", set("request_uri", ""), rp.ErrUnavailable},
 		{"request_uri no string", set("request_uri", 7), rp.ErrUnavailable},
 		{"request_uri no URI", set("request_uri", "abc"), rp.ErrUnavailable},
 		{"request_uri with a space", set("request_uri", "urn:a b"), rp.ErrUnavailable},
 		{"request_uri too long", set("request_uri", "urn:"+strings.Repeat("a", 2048)), rp.ErrUnavailable},
-		{"no expires_in", set("expires_in", nil), rp.ErrUnavailable},
+		{"no expires_in", optest.PushedNoExpiresIn, rp.ErrUnavailable},
 		{"expires_in 0", set("expires_in", 0), rp.ErrUnavailable},
 		{"expires_in negative", set("expires_in", -1), rp.ErrUnavailable},
 		{"expires_in a fraction", set("expires_in", 1.5), rp.ErrUnavailable},
@@ -142,8 +138,20 @@ func TestPushedRequestFails(t *testing.T) {
 	}
 }
 
+// TestEndlessPush: an expires_in that no duration can hold does not turn into one that is past (PAR-03).
+func TestEndlessPush(t *testing.T) {
+	t.Parallel()
+	f := startLoaded(t)
+	f.op.Fault(optest.PushedMember("expires_in", int64(math.MaxInt64)))
+	_, expiresIn, err := f.client.AuthorizationURL(t.Context(), newRequest(nil))
+	if want := 365 * 24 * time.Hour; err != nil || expiresIn != want {
+		t.Errorf("expiresIn %v, error %v, want %v", expiresIn, err, want)
+	}
+}
+
 // TestRefusedPushTellsTheOperator: a bad resource is a mistake of the configuration, and named as such (EXT-01).
 func TestRefusedPushTellsTheOperator(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t, func(op *optest.Config, c *rp.Config) {
 		op.Resources = []string{"https://api.example.com/a"}
 		c.Resource = []string{"https://api.example.com/b"}
@@ -157,18 +165,17 @@ func TestRefusedPushTellsTheOperator(t *testing.T) {
 
 // TestPushEnds: nobody waits for a push longer than the caller does.
 func TestPushEnds(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
-	f.op.Fault(optest.Hold(optest.PushedEndpoint, make(chan struct{})))
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, _, err := f.client.AuthorizationURL(ctx, newRequest(nil))
-	if !errors.Is(err, rp.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v, want ErrUnavailable and the deadline", err)
+	_, _, err := f.client.AuthorizationURL(f.leaveAt(optest.PushedEndpoint), newRequest(nil))
+	if !errors.Is(err, rp.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want ErrUnavailable and Canceled", err)
 	}
 }
 
 // TestWhetherToPush is PAR-01.
 func TestWhetherToPush(t *testing.T) {
+	t.Parallel()
 	without := optest.WithoutMetadata("pushed_authorization_request_endpoint")
 	require := optest.Metadata("require_pushed_authorization_requests", true)
 	for _, tt := range []struct {

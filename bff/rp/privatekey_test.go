@@ -22,15 +22,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// testKeys are private keys of every kind, made once.
+// testKeys are private keys of every kind, made once: RSA keys take long.
 var testKeys = sync.OnceValue(func() (k struct {
-	rsa, weakRSA     *rsa.PrivateKey
-	p256, p384, p521 *ecdsa.PrivateKey
-	ed               ed25519.PrivateKey
-	x25519           *ecdh.PrivateKey
+	rsa, otherRSA, weakRSA *rsa.PrivateKey
+	p256, p384, p521       *ecdsa.PrivateKey
+	ed                     ed25519.PrivateKey
+	x25519                 *ecdh.PrivateKey
 },
 ) {
 	k.rsa, _ = rsa.GenerateKey(rand.Reader, 2048)
+	k.otherRSA, _ = rsa.GenerateKey(rand.Reader, 2048)
 	k.weakRSA, _ = rsa.GenerateKey(rand.Reader, 1024)
 	k.p256, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	k.p384, _ = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -40,7 +41,7 @@ var testKeys = sync.OnceValue(func() (k struct {
 	return k
 })
 
-// jwkOf writes a JWK with members changed; nil removes one.
+// jwkOf writes a JWK with members changed.
 func jwkOf(t testing.TB, key any, change map[string]any) string {
 	t.Helper()
 	data, err := json.Marshal(jose.JSONWebKey{Key: key})
@@ -83,6 +84,7 @@ func pkcs1(key *rsa.PrivateKey) string {
 
 // TestParseClientKeys: what a file may hold, and what its keys are then for.
 func TestParseClientKeys(t *testing.T) {
+	t.Parallel()
 	k := testKeys()
 	type members = map[string]any
 	for _, tt := range []struct {
@@ -130,6 +132,7 @@ func TestParseClientKeys(t *testing.T) {
 
 // TestParseClientKeysRefuses: the error says what to write, and nothing of the key (CA-14).
 func TestParseClientKeysRefuses(t *testing.T) {
+	t.Parallel()
 	k := testKeys()
 	type members = map[string]any
 	other := jwkOf(t, k.p256, members{"kid": "same"})

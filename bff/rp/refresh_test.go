@@ -15,6 +15,7 @@ import (
 // TestRefresh: the client authenticates as at login (RFR-10), a rotated token comes along (RFR-11), and userinfo is
 // left alone.
 func TestRefresh(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	first := f.login()
 	f.clock.advance(time.Minute)
@@ -49,6 +50,7 @@ func TestRefresh(t *testing.T) {
 
 // TestRefreshAccepted: what the answer to a refresh may be.
 func TestRefreshAccepted(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		id     string
 		fault  optest.Fault
@@ -88,6 +90,7 @@ func TestRefreshAccepted(t *testing.T) {
 
 // TestRefreshMismatch: the whole answer is dropped, but for the refresh token that the caller is to revoke (RFR-09).
 func TestRefreshMismatch(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		id    string
 		fault optest.Fault
@@ -132,6 +135,7 @@ func TestRefreshMismatch(t *testing.T) {
 
 // TestRefreshComparesWithTheLogin: what go-oidc accepts, since it is a good ID token, of someone else.
 func TestRefreshComparesWithTheLogin(t *testing.T) {
+	t.Parallel()
 	for id, change := range map[string]func(*rp.Identity){
 		"RFR-02": func(i *rp.Identity) { i.Issuer = "https://op.invalid" },
 		"RFR-03": func(i *rp.Identity) { i.Subject = "bob" },
@@ -149,6 +153,7 @@ func TestRefreshComparesWithTheLogin(t *testing.T) {
 // TestRefreshWithoutKeys: an ID token that cannot be verified ends the grant like a bad one. ErrUnavailable would let
 // the caller go on with a refresh token that is spent.
 func TestRefreshWithoutKeys(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	first := f.login()
 	f.op.Fault(optest.Status(optest.JWKSEndpoint, 503))
@@ -163,6 +168,7 @@ func TestRefreshWithoutKeys(t *testing.T) {
 
 // TestRefreshInvalidGrant: the OP has forgotten the grant (RFR-28).
 func TestRefreshInvalidGrant(t *testing.T) {
+	t.Parallel()
 	f := startLoaded(t)
 	first := f.login()
 	f.op.RevokeGrants("alice")
@@ -173,6 +179,7 @@ func TestRefreshInvalidGrant(t *testing.T) {
 
 // TestScopeAtRefresh is RFR-12: narrower counts, wider does not, absent means unchanged.
 func TestScopeAtRefresh(t *testing.T) {
+	t.Parallel()
 	granted := []string{"openid", "profile", "email", "offline_access"}
 	for name, tt := range map[string]struct {
 		fault optest.Fault

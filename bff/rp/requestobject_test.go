@@ -55,6 +55,7 @@ func (f *fixture) object(raw string) (header, claims map[string]any) {
 // TestRequestObject is JAR-01 and JAR-02: everything is inside, as JSON where it has a structure, and nobody can take
 // it for a client assertion.
 func TestRequestObject(t *testing.T) {
+	t.Parallel()
 	const details = `[{"type":"payment","amount":{"value":"1"}}]`
 	f := startLoaded(t, func(_ *optest.Config, c *rp.Config) {
 		c.PushedRequests, c.RequestObjectAlg, c.Keys = rp.PushedOff, "ES256", ourKeys(t)
@@ -137,6 +138,7 @@ func TestRequestObject(t *testing.T) {
 
 // TestPushedRequestObject is JAR-03: beside the object only what authenticates the client.
 func TestPushedRequestObject(t *testing.T) {
+	t.Parallel()
 	for method, want := range map[rp.ClientAuth]string{
 		rp.ClientSecretBasic: "client_id request",
 		rp.ClientSecretPost:  "client_id client_secret request",

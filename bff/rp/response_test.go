@@ -79,6 +79,7 @@ func (f *fixture) roundTrip(r rp.AuthorizationRequest) (secret.String, error) {
 
 // TestLogins: every way to send a request goes with every way to get the response.
 func TestLogins(t *testing.T) {
+	t.Parallel()
 	keys := ourKeys(t)
 	for _, m := range responseModes {
 		for _, pushed := range []rp.PushedRequests{rp.PushedRequired, rp.PushedOff} {
@@ -110,6 +111,7 @@ func TestLogins(t *testing.T) {
 
 // TestChannel: a response is read from the channel of its mode and from no other (FLOW-27, FPM-01).
 func TestChannel(t *testing.T) {
+	t.Parallel()
 	const good = "code=c&state=s"
 	request := func(method, query, contentType, body string) *http.Request {
 		r := httptest.NewRequest(method, redirectURI+"?"+query, strings.NewReader(body))
@@ -168,6 +170,7 @@ func pad(form string, size int) string {
 
 // TestErrorByEveryMode is FPM-04 and FLOW-13: errors come by the way of the mode, and are the OP's after the checks.
 func TestErrorByEveryMode(t *testing.T) {
+	t.Parallel()
 	for _, m := range responseModes {
 		t.Run(string(m), func(t *testing.T) {
 			f := startLoaded(t, mode(m))
@@ -187,6 +190,7 @@ func TestErrorByEveryMode(t *testing.T) {
 
 // TestFinalErrors: these end the login, and tell the operator what to do where only the operator can.
 func TestFinalErrors(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ id, code, says string }{
 		{"EXT-10", "unmet_authentication_requirements", "unmet_authentication_requirements"},
 		{"EXT-01", "invalid_target", "resource"},

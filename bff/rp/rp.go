@@ -127,7 +127,7 @@ func (c *Client) load(ctx context.Context) (*provider, error) {
 	}
 	for _, alg := range c.cfg.signedByOP() {
 		if alg != macAlg && !p.keys.serves(alg) {
-			return nil, fmt.Errorf("%s holds no key for the signing algorithm %s", p.JWKSURI, alg)
+			return nil, fmt.Errorf("%s holds no key for the signing algorithm %s", shownAddress(p.JWKSURI), alg)
 		}
 	}
 	return p, nil

@@ -2,6 +2,7 @@ package rp_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"io"
 	"log/slog"
@@ -43,6 +44,8 @@ func start(t *testing.T, change ...func(*optest.Config, *rp.Config)) *fixture {
 	opConfig := optest.Config{
 		Users: []optest.User{{Subject: "alice", Claims: map[string]any{"name": "Alice", "email": "alice@example.com"}}},
 		Now:   f.clock.now,
+
+		OpaqueAccessTokens: true, // as they are to a client; a JWT would only take time
 	}
 	config := rp.Config{
 		ClientID:              clientID,
@@ -186,6 +189,16 @@ func (f *fixture) wantQuiet(errs ...error) {
 			f.Errorf("the secret %q was said:\n%s", s, said)
 		}
 	}
+}
+
+// leaveAt returns a context that ends when a request has arrived at an endpoint, which then never answers.
+func (f *fixture) leaveAt(e optest.Endpoint) context.Context {
+	ctx, leave := context.WithCancel(f.Context())
+	f.op.Fault(optest.Reply("never answers", e, func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		leave()
+		<-r.Context().Done()
+	}))
+	return ctx
 }
 
 // clock is real time plus what a test adds.

@@ -30,7 +30,7 @@ type tokens struct {
 }
 
 // requestTokens makes exactly one token request. An answer of 200 that cannot be used is ErrUncertain: the OP has
-// acted, and what it gave us is lost.
+// acted. The refresh token in it, if it can be read, then comes with the error.
 func (c *Client) requestTokens(ctx context.Context, p *provider, form url.Values) (tokens, error) {
 	started := c.now() // the lifetime counts from before the request, so that we never think it longer than it is
 	a, err := c.post(ctx, p, p.TokenEndpoint, form, http.StatusOK)
@@ -39,7 +39,7 @@ func (c *Client) requestTokens(ctx context.Context, p *provider, form url.Values
 	}
 	t, err := parseTokens(a, started)
 	if err != nil {
-		return tokens{}, fmt.Errorf("%w: token endpoint: %w", ErrUncertain, err)
+		return tokens{refresh: t.refresh}, fmt.Errorf("%w: token endpoint: %w", ErrUncertain, err)
 	}
 	return t, nil
 }
@@ -57,7 +57,8 @@ func errorCode(a *answer) string {
 	return registered(code, "")
 }
 
-// parseTokens reads a successful answer (RFC 6749 §5.1). Its errors say nothing of the values.
+// parseTokens reads a successful answer (RFC 6749 §5.1). Its errors say nothing of the values; what could be read comes
+// with them.
 func parseTokens(a *answer, started time.Time) (tokens, error) {
 	if a.mediaType != "application/json" { // XOA-10
 		return tokens{}, errors.New("the answer is not application/json")
@@ -68,22 +69,25 @@ func parseTokens(a *answer, started time.Time) (tokens, error) {
 	}
 	t := tokens{issuedAt: started, expiresAt: started.Add(lifetime(doc)), details: doc["authorization_details"]}
 	var tokenType, access, refresh, id, scope string
+	var mistyped error
 	for name, field := range map[string]*string{
 		"token_type": &tokenType, "access_token": &access, "refresh_token": &refresh, "id_token": &id, "scope": &scope,
 	} {
 		if *field, err = doc.text(name); err != nil {
-			return tokens{}, err
+			mistyped = err
 		}
 	}
-	switch {
-	case !strings.EqualFold(tokenType, "Bearer"): // FLOW-30
-		return tokens{}, errors.New("token_type is not Bearer (FLOW-30)")
-	case access == "":
-		return tokens{}, errors.New("access_token is missing")
-	case !isVisible(access):
-		return tokens{}, errors.New("access_token has characters that no header can carry")
-	}
 	t.access, t.refresh, t.id = secret.New(access), secret.New(refresh), secret.New(id)
+	switch {
+	case mistyped != nil:
+		return t, mistyped
+	case !strings.EqualFold(tokenType, "Bearer"): // FLOW-30
+		return t, errors.New("token_type is not Bearer (FLOW-30)")
+	case access == "":
+		return t, errors.New("access_token is missing")
+	case !isVisible(access):
+		return t, errors.New("access_token has characters that no header can carry")
+	}
 	if doc.has("scope") {
 		t.scope = strings.Fields(scope)
 		if t.scope == nil {

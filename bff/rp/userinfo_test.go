@@ -12,6 +12,7 @@ import (
 
 // TestUserinfo is UIN-01 to UIN-06.
 func TestUserinfo(t *testing.T) {
+	t.Parallel()
 	userinfo := optest.UserInfoEndpoint
 	const (
 		used    = "used"
@@ -84,6 +85,7 @@ func TestUserinfo(t *testing.T) {
 
 // TestSignedUserinfo is UIN-03: the JWT that is registered, checked like any other of the OP's, and nothing else.
 func TestSignedUserinfo(t *testing.T) {
+	t.Parallel()
 	userinfo := optest.UserInfoEndpoint
 	const ok = ""
 	within := func(claim string, d time.Duration) optest.Fault {
@@ -150,6 +152,7 @@ func TestSignedUserinfo(t *testing.T) {
 
 // TestEncryptedUserinfo is UIN-03 for a registration with encryption.
 func TestEncryptedUserinfo(t *testing.T) {
+	t.Parallel()
 	change := encrypted(t, "ECDH-ES")
 	for _, tt := range []struct {
 		fault optest.Fault
