@@ -43,6 +43,11 @@ func (p *Provider) keyUser() (setting, alg string) {
 	return "", ""
 }
 
+// takesMACs reports whether what the OP sends is authenticated with the client secret.
+func (p *Provider) takesMACs() bool {
+	return slices.Contains([]string{p.IDTokenSigningAlg, p.UserinfoSigningAlg, p.ResponseSigningAlg}, algHS256)
+}
+
 // macUser is the setting that makes the client secret the key of a MAC, "" when there is none.
 func (p *Provider) macUser() string {
 	switch algHS256 {
@@ -133,6 +138,11 @@ func (c *Config) validateDistinctKeys(r *report) {
 	for i := range c.Providers {
 		for j := range c.Providers[:i] {
 			a, b := &c.Providers[j], &c.Providers[i]
+			sameSecret := !a.ClientSecret.IsZero() && a.ClientSecret.Equal(b.ClientSecret)
+			if sameSecret && a.Issuer != b.Issuer && (a.takesMACs() || b.takesMACs()) {
+				r.fail(item("providers", i)+".client_secret", "is that of providers[%d] too, and with HS256 whoever knows it "+
+					"can write the tokens of the other OP; ask the OP for another", j)
+			}
 			if a.AssertionAudience != legacyAudience && b.AssertionAudience != legacyAudience {
 				continue
 			}
@@ -140,7 +150,7 @@ func (c *Config) validateDistinctKeys(r *report) {
 			if a.ClientKeyFile != "" && b.ClientKeyFile != "" && filepath.Clean(a.ClientKeyFile) == filepath.Clean(b.ClientKeyFile) {
 				r.fail(item("providers", i)+".client_key_file", why+"; write another key into another file", j)
 			}
-			if a.usesAssertion() && b.usesAssertion() && !a.ClientSecret.IsZero() && a.ClientSecret.Equal(b.ClientSecret) {
+			if a.usesAssertion() && b.usesAssertion() && sameSecret {
 				r.fail(item("providers", i)+".client_secret", why+"; ask the OP for another", j)
 			}
 		}

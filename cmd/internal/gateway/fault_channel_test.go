@@ -30,7 +30,7 @@ func TestFaultsOfFormPost(t *testing.T) {
 func TestFaultsOfTheResponseJWT(t *testing.T) {
 	for mode, special := range map[string]faultCase{
 		"jwt":           {fault: optest.NoResponse, check: "JRM-04"},
-		"form_post.jwt": {fault: optest.ResponseOversized, check: "FPM-01"},
+		"form_post.jwt": {fault: optest.ResponseJWTClaim("padding", strings.Repeat("a", 70_000)), check: "FPM-01"},
 	} {
 		t.Run(mode, func(t *testing.T) {
 			faultGroup{
@@ -61,6 +61,7 @@ func TestFaultsOfTheResponseJWT(t *testing.T) {
 					{fault: optest.ResponseUnknownCrit, check: "IDT-21"},
 					{fault: optest.ResponseTypeLogout, check: "IDT-22"},
 					{fault: optest.ResponseTypeAccess, check: "IDT-22"},
+					{fault: optest.ResponseJWTClaim("nonce", "as an ID token has"), check: "IDT-22"},
 					{fault: optest.ResponseEncrypted, check: "IDT-24"},
 					{fault: optest.CallbackError("access_denied", optest.HostileText), check: "access_denied"},
 					{fault: optest.CallbackOtherState, check: "no flow with this state"}, // JRM-03

@@ -70,10 +70,10 @@ func TestFaultsOfTheIDToken(t *testing.T) {
 func TestFaultsOfTheTokenEndpoint(t *testing.T) {
 	e := optest.TokenEndpoint
 	faultGroup{cases: []faultCase{
-		{fault: optest.NoTokenType, check: "FLOW-30", token: 1},
-		{fault: optest.TokenMember("token_type", "mac"), check: "FLOW-30", token: 1},
-		{fault: optest.TokenMember("token_type", "DPoP"), check: "FLOW-30", token: 1},
-		{fault: optest.NoAccessToken, check: "access_token is missing", token: 1},
+		{fault: optest.NoTokenType, check: "FLOW-30", token: 1, revoke: 1},
+		{fault: optest.TokenMember("token_type", "mac"), check: "FLOW-30", token: 1, revoke: 1},
+		{fault: optest.TokenMember("token_type", "DPoP"), check: "FLOW-30", token: 1, revoke: 1},
+		{fault: optest.NoAccessToken, check: "access_token is missing", token: 1, revoke: 1},
 		{fault: optest.ContentType(e, "text/plain"), check: "application/json", token: 1}, // XOA-10
 		{fault: optest.HTML(e), check: "application/json", token: 1},
 		{fault: optest.Array(e), check: "JSON object", token: 1},

@@ -76,7 +76,8 @@ func (p *Provider) clientConfig(urls bff.URLs, first bool, log *slog.Logger) (rp
 		return rp.Config{}, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = nil // PX-18: no proxy that the configuration does not name
+	transport.Proxy = nil                        // PX-18: no proxy that the configuration does not name
+	transport.MaxResponseHeaderBytes = 256 << 10 // FLOW-33; the default is 10 MB
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	if certificate != nil {
 		transport.TLSClientConfig.GetClientCertificate = certificate.get
