@@ -70,7 +70,7 @@ func (c *checklist) note(what, good string, err error) {
 }
 
 func (c *checklist) keyRing(s Session) {
-	_, err := keyRing(s, nil)
+	_, err := keyRing(s)
 	good := s.KeysFile
 	if good == "" {
 		good = "a new key at each start, as sessions are in memory"
