@@ -111,23 +111,23 @@ func (c Client) validateAuthMethod() error {
 	switch c.AuthMethod {
 	case ClientSecretBasic, ClientSecretPost:
 		if c.Secret == "" {
-			return errors.New("Secret is required")
+			return errors.New("a Secret is required")
 		}
 	case ClientSecretJWT:
 		if len(c.Secret) < minHMACKey {
-			return fmt.Errorf("Secret is shorter than the %d octets that HS256 needs", minHMACKey)
+			return fmt.Errorf("the Secret is shorter than the %d octets that HS256 needs", minHMACKey)
 		}
 	case PrivateKeyJWT:
 		if c.JWKS == nil && c.JWKSURI == "" {
-			return errors.New("JWKS or JWKSURI is required")
+			return errors.New("a JWKS or JWKSURI is required")
 		}
 	case TLSClientAuth:
 		if c.CertificateSubject == "" {
-			return errors.New("CertificateSubject is required")
+			return errors.New("a CertificateSubject is required")
 		}
 	case SelfSignedTLSClientAuth:
 		if len(c.Certificates) == 0 {
-			return errors.New("Certificates are required")
+			return errors.New("at least one of Certificates is required")
 		}
 	default:
 		return fmt.Errorf("authentication method %q is not supported", c.AuthMethod)

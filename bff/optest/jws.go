@@ -30,7 +30,7 @@ func (c Client) validateAlgs() error {
 		case alg != "HS256":
 			return fmt.Errorf("signing algorithm %q is not supported", alg)
 		case len(c.Secret) < minHMACKey: // OpenID Connect Core, 16.19
-			return fmt.Errorf("Secret is shorter than the %d octets that HS256 needs", minHMACKey)
+			return fmt.Errorf("the Secret is shorter than the %d octets that HS256 needs", minHMACKey)
 		}
 	}
 	alg := c.RequestObjectAlg
