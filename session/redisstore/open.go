@@ -3,16 +3,10 @@ package redisstore
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
+	"log/slog"
 	"os"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,133 +15,126 @@ import (
 	"github.com/cloakroom/cloakroom/session/secret"
 )
 
-// A call is decided within budget, attempts and pauses included; an attempt gives up before, so that one lost packet
-// or dead connection does not cost the call.
+// A call is decided within budget, attempts, redirects and pauses included; an attempt gives up before, so that one
+// lost packet or dead connection does not cost the call.
 const (
 	budget         = 900 * time.Millisecond
 	attemptTimeout = 500 * time.Millisecond
 )
 
-// Options are what does not belong into a URL. The zero value is fine.
+const (
+	// maxRedirects is how often an attempt follows a Cluster that has moved a slot (MOVED, ASK), or asks again.
+	maxRedirects = 3
+	// topologyAge is how old the picture of a Cluster gets before a call has it renewed, in the background. A dead
+	// primary says nothing that would: this much, and the budget, is added to the time a Cluster needs to replace it.
+	topologyAge = time.Second
+)
+
+// Options are what does not belong into a URL. The zero value is fine. Files are read when a store is opened, to find
+// mistakes, and, but for CAFile and SentinelPassword, again at every new connection, so that they can be changed
+// without a restart.
 type Options struct {
-	Username     string        // of an ACL user; instead of the URL's
-	Password     secret.String // instead of the URL's
-	PasswordFile string        // read at every new connection, so that a password can be changed without a restart
-	CAFile       string        // PEM, instead of the system's roots; rediss only
-	CertFile     string        // PEM client certificate, with KeyFile; rediss only
-	KeyFile      string
-	Prefix       string // of all keys and of the channel; "cloakroom:" if empty
+	Username         string        // of an ACL user; instead of the URL's
+	Password         secret.String // instead of the URL's
+	PasswordFile     string        // instead of Password
+	SentinelUsername string        // of an ACL user of the Sentinels, which is not the servers'
+	SentinelPassword secret.String // none: Sentinels are asked without
+	CAFile           string        // PEM, instead of the system's roots; TLS only
+	CertFile         string        // PEM client certificate, with KeyFile; TLS only
+	KeyFile          string
+	Prefix           string       // of all keys and of the channel; "cloakroom:" if empty
+	Logger           *slog.Logger // for what the client library has to say; nil: discarded
 }
 
-// Open makes a Store of redis://[user[:password]@]host[:port][/db] or, with TLS, rediss://... It reads the files but
-// does not connect: that the server is down is for [Store.Ping] to find. Close it.
+// Open makes a Store of a [URL]. It reads the files but does not connect: that the server is down is for [Store.Ping]
+// to find. Close it.
 func Open(rawURL string, opts Options) (*Store, error) {
-	clientOpts, err := parseURL(rawURL)
+	u, err := ParseURL(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("the store URL %w", err)
+	}
+	client, err := newClient(u, opts)
 	if err != nil {
 		return nil, err
 	}
-	if clientOpts.TLSConfig, err = tlsConfig(clientOpts.TLSConfig, opts); err != nil {
+	s := &Store{client: client, prefix: opts.Prefix}
+	if s.prefix == "" {
+		s.prefix = "cloakroom:"
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopListening = cancel
+	s.listening.Go(func() { s.listen(ctx) })
+	return s, nil
+}
+
+func newClient(u *URL, opts Options) (redis.UniversalClient, error) {
+	config, err := tlsConfig(u, opts)
+	if err != nil {
 		return nil, err
 	}
+	all := &redis.UniversalOptions{
+		Addrs: u.Hosts, MasterName: u.Primary, DB: u.Database, TLSConfig: config,
+		Username: u.Username, Password: u.Password.Reveal(),
+		SentinelUsername: opts.SentinelUsername, SentinelPassword: opts.SentinelPassword.Reveal(),
+
+		ContextTimeoutEnabled: true,
+		MaxRetries:            -1, // retries are ours: some calls must not be repeated (RED-01)
+		MaxRedirects:          maxRedirects,
+		DialerRetries:         1,
+		DialTimeout:           attemptTimeout,
+		ReadTimeout:           attemptTimeout,
+		WriteTimeout:          attemptTimeout,
+		PoolTimeout:           attemptTimeout,
+
+		DisableIdentity:          true, // CLIENT is not among the commands that the ACL user needs
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
 	if opts.Username != "" {
-		clientOpts.Username = opts.Username
+		all.Username = opts.Username
 	}
 	if !opts.Password.IsZero() {
-		clientOpts.Password = opts.Password.Reveal()
+		all.Password = opts.Password.Reveal()
 	}
 	if opts.PasswordFile != "" {
 		if _, err := readPassword(opts.PasswordFile); err != nil {
 			return nil, err
 		}
-		username := clientOpts.Username
-		clientOpts.CredentialsProviderContext = func(context.Context) (string, string, error) {
+		username := all.Username
+		all.CredentialsProviderContext = func(context.Context) (string, string, error) {
 			password, err := readPassword(opts.PasswordFile)
 			return username, password, err
 		}
 	}
-
-	clientOpts.ContextTimeoutEnabled = true
-	clientOpts.MaxRetries = -1 // retries are ours: some calls must not be repeated (RED-01)
-	clientOpts.DialerRetries = 1
-	clientOpts.DialTimeout = attemptTimeout
-	clientOpts.ReadTimeout = attemptTimeout
-	clientOpts.WriteTimeout = attemptTimeout
-	clientOpts.PoolTimeout = attemptTimeout
-	clientOpts.DisableIdentity = true // CLIENT is not among the commands that the ACL user needs
-	clientOpts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	quiet()
-
-	prefix := opts.Prefix
-	if prefix == "" {
-		prefix = "cloakroom:"
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{client: redis.NewClient(clientOpts), prefix: prefix}
-	s.listen()
-	return s, nil
-}
+	logTo(opts.Logger)
 
-// parseURL reads less than redis.ParseURL does: no options in the query, which could turn checks off. Its errors do
-// not repeat the URL, which may hold a password.
-func parseURL(rawURL string) (*redis.Options, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return nil, errors.New("the store URL is malformed")
-	}
-	opts := &redis.Options{}
-	switch u.Scheme {
-	case "redis":
-	case "rediss":
-		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: u.Hostname()}
+	switch u.plainScheme() {
+	case sentinelScheme:
+		all.OnConnect = refuseReplica
+		return redis.NewFailoverClient(all.Failover()), nil
+	case clusterScheme:
+		cluster := all.Cluster()
+		cluster.ClusterStateReloadInterval = topologyAge
+		cluster.DisableRoutingPolicies = true // they would need COMMAND; every call of ours names a key
+		return redis.NewClusterClient(cluster), nil
 	default:
-		return nil, errors.New("the store URL must begin with redis:// or rediss://")
+		return redis.NewClient(all.Simple()), nil
 	}
-	if u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errors.New("the store URL must be redis://[user[:password]@]host[:port][/db] and nothing more")
-	}
-	port := u.Port()
-	if port == "" {
-		port = "6379"
-	}
-	opts.Addr = net.JoinHostPort(u.Hostname(), port)
-	if db := strings.TrimPrefix(u.Path, "/"); db != "" {
-		if opts.DB, err = strconv.Atoi(db); err != nil || opts.DB < 0 {
-			return nil, errors.New("the path of the store URL must be the number of a database")
-		}
-	}
-	if u.User != nil {
-		opts.Username = u.User.Username()
-		opts.Password, _ = u.User.Password()
-	}
-	return opts, nil
 }
 
-// tlsConfig adds the files to the configuration of a rediss URL, which is nil for a redis URL.
-func tlsConfig(config *tls.Config, opts Options) (*tls.Config, error) {
-	if config == nil {
-		if opts.CAFile != "" || opts.CertFile != "" || opts.KeyFile != "" {
-			return nil, errors.New("certificates need a store URL that begins with rediss://")
-		}
-		return nil, nil
+// refuseReplica keeps reads on the primary (RED-03): a Sentinel that has missed a failover still names the old one,
+// which serves what it had. Sentinels, which have no role, are connected to in the same way.
+func refuseReplica(ctx context.Context, conn *redis.Conn) error {
+	hello, err := conn.Hello(ctx, 3, "", "", "").Result()
+	if err != nil {
+		return err
 	}
-	config.ClientSessionCache = tls.NewLRUClientSessionCache(0) // a pool that fills again shakes hands once
-	if opts.CAFile != "" {
-		pem, err := os.ReadFile(opts.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate in PEM", opts.CAFile)
-		}
+	if hello["role"] == "replica" {
+		return errors.New("the server that the Sentinels named is not the primary any more")
 	}
-	if opts.CertFile != "" || opts.KeyFile != "" {
-		pair, err := tls.LoadX509KeyPair(opts.CertFile, opts.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("client certificate for Redis: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
+	return nil
 }
 
 func readPassword(file string) (string, error) {
@@ -157,12 +144,3 @@ func readPassword(file string) (string, error) {
 	}
 	return string(bytes.TrimRight(text, "\r\n")), nil
 }
-
-// quiet turns the client library's own log off. It is one for the whole process, without levels or fields, and what it
-// says about calls comes back as their errors.
-var quiet = sync.OnceFunc(func() { redis.SetLogger(silence{}) })
-
-type silence struct{}
-
-// Printf implements the logger of go-redis.
-func (silence) Printf(context.Context, string, ...any) {}

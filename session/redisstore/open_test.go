@@ -1,6 +1,8 @@
 package redisstore_test
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,13 +22,8 @@ func TestOpenRefuses(t *testing.T) {
 		opts redisstore.Options
 		want string
 	}{
-		{"http://127.0.0.1", redisstore.Options{}, "must begin with redis:// or rediss://"},
-		{"redis://:marker\x7f@127.0.0.1", redisstore.Options{}, "is malformed"},
-		{"redis://", redisstore.Options{}, "and nothing more"},
-		{"rediss://:marker@127.0.0.1/?skip_verify=true", redisstore.Options{}, "and nothing more"},
-		{"redis://:marker@127.0.0.1/db", redisstore.Options{}, "the number of a database"},
-		{"redis://:marker@127.0.0.1/-1", redisstore.Options{}, "the number of a database"},
-		{"redis://127.0.0.1", redisstore.Options{CAFile: file}, "begins with rediss://"},
+		{"redis://:marker\x7f@127.0.0.1", redisstore.Options{}, "the store URL is malformed"},
+		{"redis://127.0.0.1", redisstore.Options{CAFile: file}, "begins with rediss"},
 		{"rediss://127.0.0.1", redisstore.Options{CAFile: file}, "holds no certificate"},
 		{"rediss://127.0.0.1", redisstore.Options{CAFile: file + "x"}, "no such file"},
 		{"rediss://127.0.0.1", redisstore.Options{CertFile: file}, "client certificate"},
@@ -39,6 +36,26 @@ func TestOpenRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "marker") {
 			t.Errorf("%q: error %v, want %q", test.url, err, test.want)
 		}
+	}
+}
+
+// TestOpenLogs: what the client library has to say is in the log, once.
+func TestOpenLogs(t *testing.T) {
+	var lines bytes.Buffer
+	store, err := redisstore.Open("redis+sentinel://127.0.0.1:1/one", redisstore.Options{
+		Logger: slog.New(slog.NewJSONHandler(&lines, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Ping(t.Context()); err == nil {
+		t.Error("nobody is there and Ping says nothing")
+	}
+	if err := store.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Count(lines.String(), "GetMasterAddrByName"); got != 1 {
+		t.Errorf("it is there %d times:\n%s", got, lines.String())
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,11 +16,12 @@ import (
 
 // Store is a [session.Store].
 type Store struct {
-	client    *redis.Client
-	prefix    string
-	notices   session.Notices
-	pubsub    *redis.PubSub
-	listening sync.WaitGroup
+	client  redis.UniversalClient
+	prefix  string
+	notices session.Notices
+
+	stopListening context.CancelFunc
+	listening     sync.WaitGroup
 }
 
 // meta is the part of a record that is in clear.
@@ -98,7 +98,7 @@ func (s *Store) Load(ctx context.Context, id session.ID) (rec session.Record, se
 			dead = p.Get(ctx, s.key("dead", id))
 			return nil
 		})
-		if errors.Is(err, redis.Nil) { // one of the three is not there
+		if ignoreNil(err) == nil { // it is that of the first of the three to fail, or to be missing
 			return errors.Join(fields.Err(), ignoreNil(activity.Err()), ignoreNil(dead.Err()))
 		}
 		return err
@@ -255,9 +255,12 @@ func (s *Store) Schedule(ctx context.Context, id session.ID, due time.Time) erro
 	})
 }
 
-// Ping implements [session.Store].
+// Ping implements [session.Store]. It looks for a key that does not exist, since a node of a Cluster answers PING even
+// when it serves no keys; for another one at each attempt, so that a Cluster with one dead node among others is there.
 func (s *Store) Ping(ctx context.Context) error {
-	return try(ctx, func(ctx context.Context) error { return s.client.Ping(ctx).Err() })
+	return try(ctx, func(ctx context.Context) error {
+		return ignoreNil(s.client.Get(ctx, s.prefix+"ping:"+rand.Text()).Err())
+	})
 }
 
 func sessionIDs(members []string, err error) ([]session.ID, error) {
@@ -283,43 +286,4 @@ func decode(id session.ID, fields []any) session.Record {
 		Provider: m.Provider, Issuer: m.Issuer, Subject: m.Subject, SID: m.SID, UserAgent: m.UserAgent,
 		CreatedAt: time.UnixMilli(m.CreatedAt).UTC(), ExpiresAt: time.UnixMilli(m.ExpiresAt).UTC(),
 	}
-}
-
-func ignoreNil(err error) error {
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
-	return err
-}
-
-const (
-	attempts = 3
-	pause    = 25 * time.Millisecond
-)
-
-// try calls f, which may be repeated, until the server answers or the budget is spent. An answer that says "not now",
-// as a server does that is starting or being replaced, is none.
-func try(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, budget)
-	defer cancel()
-	for attempt := 1; ; attempt++ {
-		err := f(ctx)
-		if err == nil || attempt == attempts || !passing(err) {
-			return err
-		}
-		select {
-		case <-time.After(time.Duration(attempt) * pause):
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
-
-func passing(err error) bool {
-	var answer redis.Error
-	if !errors.As(err, &answer) {
-		return true // the network
-	}
-	word, _, _ := strings.Cut(answer.Error(), " ")
-	return word == "LOADING" || word == "READONLY" || word == "MASTERDOWN" || word == "TRYAGAIN"
 }

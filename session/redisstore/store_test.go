@@ -19,7 +19,10 @@ import (
 	"github.com/cloakroom/cloakroom/session/sessiontest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the client library's probes of a dead server be, which end up to a second after Close.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 func open(t *testing.T, url string, opts redisstore.Options) *redisstore.Store {
 	t.Helper()
@@ -31,19 +34,19 @@ func open(t *testing.T, url string, opts redisstore.Options) *redisstore.Store {
 	return store
 }
 
-// aclRule is the rule of session/README.md.
-func aclRule(t *testing.T) string {
+// aclRule is the rule for a user in session/README.md.
+func aclRule(t *testing.T, user string) string {
 	t.Helper()
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(readme)) {
-		if rule := strings.TrimSpace(line); strings.HasPrefix(rule, "user cloakroom ") {
+		if rule := strings.TrimSpace(line); strings.HasPrefix(rule, "user "+user+" ") {
 			return rule
 		}
 	}
-	t.Fatal("session/README.md has no line that begins with: user cloakroom")
+	t.Fatal("session/README.md has no line that begins with: user " + user)
 	return ""
 }
 
@@ -51,7 +54,7 @@ func aclRule(t *testing.T) string {
 func aclFile(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "users.acl")
-	write(t, file, strings.Replace(aclRule(t), ">PASSWORD", ">first", 1)+"\nuser default on >admin ~* &* +@all\n")
+	write(t, file, strings.Replace(aclRule(t, "cloakroom"), ">PASSWORD", ">first", 1)+"\nuser default on >admin ~* &* +@all\n")
 	return file
 }
 
@@ -109,6 +112,35 @@ func TestTLS(t *testing.T) {
 	other = opts
 	other.PasswordFile, other.Password = "", secret.New("marker-wrong")
 	refused("a wrong password that is not in a file", other)
+	server.URL = strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	refused("a server certificate for another host", opts)
+}
+
+// TestClientCertificateIsReadAgain: it can be renewed without a restart.
+func TestClientCertificateIsReadAgain(t *testing.T) {
+	certs, others := sessiontest.NewCerts(t), sessiontest.NewCerts(t)
+	server := sessiontest.RedisTLS(t, certs)
+	dir := t.TempDir()
+	opts := redisstore.Options{
+		CAFile: certs.CA, CertFile: filepath.Join(dir, "client.pem"), KeyFile: filepath.Join(dir, "client.key"),
+	}
+	use := func(certs sessiontest.Certs) {
+		t.Helper()
+		for to, from := range map[string]string{opts.CertFile: certs.ClientCert, opts.KeyFile: certs.ClientKey} {
+			text, err := os.ReadFile(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, to, string(text))
+		}
+	}
+	use(others)
+	store := open(t, server.URL, opts)
+	if err := store.Ping(t.Context()); err == nil {
+		t.Error("the server takes a certificate that it does not know")
+	}
+	use(certs)
+	ping(t, store)
 }
 
 // TestPasswordFileIsReadAgain: a password can be changed without a restart.

@@ -2,11 +2,18 @@ package sessiontest
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
+	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // RedisServer is a redis-server process of its own on a loopback port. It keeps nothing on disk.
@@ -35,13 +42,18 @@ func RedisTLS(t testing.TB, certs Certs, args ...string) *RedisServer {
 
 func startRedis(t testing.TB, certs *Certs, args []string) *RedisServer {
 	t.Helper()
+	return startRedisAt(t, freeAddr(t), certs, args)
+}
+
+// startRedisAt starts a server with arguments after a configuration file, if there is one.
+func startRedisAt(t testing.TB, addr string, certs *Certs, args []string, file ...string) *RedisServer {
+	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal("redis-server is not installed; `make deps` installs it, `make test-short` does without")
 	}
-	addr := freeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	r := &RedisServer{Addr: addr, URL: "redis://" + addr, t: t}
-	r.args = []string{"--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}
+	r.args = append(file, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
 	if certs == nil {
 		r.args = append(r.args, "--port", port)
 	} else {
@@ -109,5 +121,50 @@ func (r *RedisServer) signal(sig syscall.Signal) {
 	r.t.Helper()
 	if err := r.cmd.Process.Signal(sig); err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+func (r *RedisServer) scheme() string {
+	scheme, _, _ := strings.Cut(r.URL, "://")
+	return scheme
+}
+
+// clientOptions are for connections of the tests' own, as a client that certs vouch for.
+func clientOptions(t testing.TB, certs *Certs) *redis.Options {
+	t.Helper()
+	opts := &redis.Options{MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true}
+	if certs == nil {
+		return opts
+	}
+	pair, err := tls.LoadX509KeyPair(certs.ClientCert, certs.ClientKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(certs.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: x509.NewCertPool()}
+	opts.TLSConfig.RootCAs.AppendCertsFromPEM(ca)
+	return opts
+}
+
+func open(opts *redis.Options, server *RedisServer) *redis.Client {
+	here := *opts
+	here.Addr = server.Addr
+	return redis.NewClient(&here)
+}
+
+// await polls for something that servers bring about among themselves.
+func await(t testing.TB, what string, condition func(context.Context) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for !condition(ctx) {
+		select {
+		case <-ctx.Done():
+			t.Fatal("it did not happen in 20 seconds that " + what)
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
