@@ -68,7 +68,7 @@ func New(o Options) *Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Handler{Options: o, cookies: newCookies(o.URLs.Public, o.SameSite), sealer: newSealer(o.Keys)}
+	return &Handler{Options: o, cookies: newCookies(o.URLs.Public, o.SameSite), sealer: sealer{o.Keys}}
 }
 
 // URLs are the addresses that have to be registered at the provider. They come from the configuration alone, never

@@ -21,18 +21,20 @@ var errSeal = errors.New("bff: the cookie was not sealed by this gateway, or is 
 
 // sealer encrypts and authenticates what a cookie carries for us, with keys derived from the key ring, so that every
 // replica can open it and the browser cannot. The name of the cookie is part of the seal.
-type sealer []*securecookie.SecureCookie
+type sealer struct{ ring *session.KeyRing }
 
-func newSealer(ring *session.KeyRing) sealer {
-	var s sealer
-	for _, key := range ring.Derive("bff cookies", 64) {
+// codecs has one for each key of the ring, the one that seals first. They are made at each use, in microseconds and only
+// where somebody signs in or out: so they follow a ring whose keys are rotated.
+func (s sealer) codecs() []*securecookie.SecureCookie {
+	var codecs []*securecookie.SecureCookie
+	for _, key := range s.ring.Derive("bff cookies", 64) {
 		sc := securecookie.New(key[:32], key[32:])
 		sc.SetSerializer(securecookie.NopEncoder{}) // the default is gob (SCK-01)
 		sc.MaxLength(maxCookie)
 		sc.MaxAge(0) // each seal states its own age below, since one codec serves several lifetimes
-		s = append(s, sc)
+		codecs = append(codecs, sc)
 	}
-	return s
+	return codecs
 }
 
 // maxCookie bounds a sealed value; name, value and attributes of a cookie fit 4096 octets (CK-05).
@@ -53,12 +55,12 @@ func (s sealer) seal(name string, value any, until time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s[0].Encode(name, outer)
+	return s.codecs()[0].Encode(name, outer)
 }
 
 // open fills value from a sealed cookie of this name. The error is errSeal, whatever was wrong with it.
 func (s sealer) open(name, sealed string, value any, now time.Time) error {
-	for _, sc := range s {
+	for _, sc := range s.codecs() {
 		var outer []byte
 		if sc.Decode(name, sealed, &outer) != nil {
 			continue

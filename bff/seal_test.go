@@ -1,6 +1,9 @@
 package bff
 
 import (
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +12,7 @@ import (
 )
 
 func TestSealerRefuses(t *testing.T) {
-	s := newSealer(session.NewKeyRing())
+	s := sealer{session.NewKeyRing()}
 	now := time.Now()
 	sealed, err := s.seal("a", "the value", now.Add(time.Minute))
 	if err != nil {
@@ -31,7 +34,7 @@ func TestSealerRefuses(t *testing.T) {
 		"tampered with":         {s, "a", string(tampered), now, false}, // FLOW-07
 		"a second before":       {s, "a", sealed, now.Add(59 * time.Second), true},
 		"a minute later":        {s, "a", sealed, now.Add(time.Minute), false}, // FLOW-42, SCK-01
-		"by another gateway":    {newSealer(session.NewKeyRing()), "a", sealed, now, false},
+		"by another gateway":    {sealer{session.NewKeyRing()}, "a", sealed, now, false},
 		"nothing":               {s, "a", "", now, false},
 		"longer than any of us": {s, "a", strings.Repeat("A", 8192), now, false},
 	} {
@@ -52,7 +55,7 @@ func TestSealerRotates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return newSealer(r)
+		return sealer{r}
 	}
 	sealed, err := ring(older).seal("a", 1, now.Add(time.Minute))
 	if err != nil {
@@ -67,8 +70,49 @@ func TestSealerRotates(t *testing.T) {
 	}
 }
 
+// CK-17: a sealer follows the ring whose file changes under it.
+func TestSealerFollowsTheRing(t *testing.T) {
+	now := time.Now()
+	file := filepath.Join(t.TempDir(), "keys")
+	put := func(lines ...string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	older, newer := session.GenerateKey(now.Add(-time.Hour)), session.GenerateKey(now)
+	put(older)
+	ring, err := session.OpenKeyRing(file, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sealer{ring}
+	before, err := s.seal("a", 1, now.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(newer, older)
+	ring.Reload()
+	after, err := s.seal("a", 1, now.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got int
+	if err := s.open("a", before, &got, now); err != nil {
+		t.Errorf("sealed before the new key: %v", err)
+	}
+	put(newer)
+	ring.Reload()
+	if err := s.open("a", after, &got, now); err != nil {
+		t.Errorf("sealed after the new key came to the front: %v", err)
+	}
+	if err := s.open("a", before, &got, now); err == nil {
+		t.Error("a removed key still opens")
+	}
+}
+
 func TestSealerBoundsCookies(t *testing.T) {
-	s := newSealer(session.NewKeyRing())
+	s := sealer{session.NewKeyRing()}
 	if _, err := s.seal("a", strings.Repeat("x", 4096), time.Now()); err == nil {
 		t.Error("a value that no cookie can hold was sealed (CK-05)")
 	}

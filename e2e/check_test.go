@@ -132,7 +132,7 @@ providers:
     client_auth: private_key_jwt
 session:
   store: redis://127.0.0.1
-  per_user_limit: 3
+  per_user_limit: -1
 routes:
   - {path: /api/, upstream: "http://127.0.0.1:9000", csrf: none, token: user}
   - {path: /ws/, upstream: "http://127.0.0.1:9000", websocket: true}

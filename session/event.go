@@ -13,6 +13,8 @@ const (
 	ReasonReplaced         Reason = "replaced"          // another login in the same browser
 	ReasonGrantRefused     Reason = "grant_refused"     // the OP takes the refresh token no more
 	ReasonRefreshUncertain Reason = "refresh_uncertain" // a refresh was sent and never answered
+	ReasonUserLimit        Reason = "user_limit"        // the user's newer sessions are as many as one may have
+	ReasonKeyRetired       Reason = "key_retired"       // the key that sealed it is no longer in the key ring
 )
 
 // err is what a caller with a ticket of a session that ended for this reason hears.

@@ -20,3 +20,6 @@ func (m *Manager) Rewrite(ctx context.Context, ticket Ticket, refreshed *Refresh
 
 // Sweep is one round of Run.
 func (m *Manager) Sweep(ctx context.Context) error { return m.sweep(ctx) }
+
+// Keys are the keys as the ring holds them, for printing.
+func (r *KeyRing) Keys() any { return *r.keys.Load() }

@@ -93,8 +93,8 @@ func TestKeyRingDoesNotPrint(t *testing.T) {
 	ring, err := session.ParseKeyRing([]byte(oneKey))
 	must(t, err)
 	var out bytes.Buffer
-	slog.New(slog.NewTextHandler(&out, nil)).Info("m", "ring", ring, "value", *ring)
-	fmt.Fprintf(&out, "%v %+v %#v", *ring, ring, ring)
+	slog.New(slog.NewTextHandler(&out, nil)).Info("m", "ring", ring, "keys", ring.Keys())
+	fmt.Fprintf(&out, "%v %+v %#v %v %+v %#v", ring, ring, ring, ring.Keys(), ring.Keys(), ring.Keys())
 	for _, leak := range []string{"\x00\x01\x02", "000102", "0 1 2 3", "AAECAw", "0x0, 0x1"} {
 		if strings.Contains(out.String(), leak) {
 			t.Errorf("the key was printed: %s", out.String())

@@ -37,6 +37,7 @@ type Options struct {
 	RefreshBefore time.Duration // the access token's expiry, at most a third of the token's lifetime; 0 is not before
 	Refresher     Refresher     // nil: tokens are never refreshed nor revoked
 	RevokeTokens  bool          // at the OP, when a session ends and its tokens are at hand
+	PerUserLimit  int           // sessions of one user at a time (SES-03); 0 is no limit
 	Now           func() time.Time
 	Logger        *slog.Logger
 	// OnEvent receives every event, from many goroutines, at once and in the course of the work: it must not block. ctx
@@ -89,7 +90,8 @@ func NewManager(store Store, ring *KeyRing, opts Options) *Manager {
 
 // Create makes the session of a login, with a ticket that nobody has seen (FLOW-34, SES-11). The previous session of
 // the browser ends first, so that there are never two (ASVS 7.2.4). Without a refresh token the session ends with its
-// access token. The error is ErrStoreUnavailable, or claims that are not JSON.
+// access token. A user who has more than PerUserLimit sessions then loses the oldest. The error is ErrStoreUnavailable,
+// or claims that are not JSON.
 func (m *Manager) Create(ctx context.Context, login Login) (*Session, error) {
 	if login.Previous != "" {
 		if err := m.EndByID(ctx, login.Previous, ReasonReplaced); err != nil {
@@ -97,6 +99,10 @@ func (m *Manager) Create(ctx context.Context, login Login) (*Session, error) {
 		}
 	}
 	now := m.now().Truncate(time.Millisecond) // as a store keeps it
+	created, err := m.succession(ctx, login.Issuer, login.Subject, now)
+	if err != nil {
+		return nil, err
+	}
 	ticket := NewTicket()
 	s := &Session{
 		ID:        ticket.ID(),
@@ -108,7 +114,7 @@ func (m *Manager) Create(ctx context.Context, login Login) (*Session, error) {
 		Claims:    login.Claims,
 		Tokens:    login.Tokens,
 		UserAgent: strings.ToValidUTF8(login.UserAgent[:min(len(login.UserAgent), maxUserAgent)], ""),
-		CreatedAt: now,
+		CreatedAt: created,
 		ExpiresAt: now.Add(m.opts.Lifetime),
 		ticket:    ticket,
 		version:   1,
@@ -116,7 +122,7 @@ func (m *Manager) Create(ctx context.Context, login Login) (*Session, error) {
 	if s.Tokens.Refresh.IsZero() && s.Tokens.ExpiresAt.Before(s.ExpiresAt) {
 		s.ExpiresAt = s.Tokens.ExpiresAt
 	}
-	s = s.seen(now, m.opts.IdleTimeout)
+	s = s.seen(created, m.opts.IdleTimeout)
 	rec, err := m.ring.seal(s)
 	if err != nil {
 		return nil, err
@@ -130,6 +136,7 @@ func (m *Manager) Create(ctx context.Context, login Login) (*Session, error) {
 		return nil, unavailable(err)
 	}
 	m.emit(ctx, Event{Kind: EventLogin}, s)
+	m.limit(ctx, s)
 	return s, nil
 }
 
@@ -145,12 +152,12 @@ func (m *Manager) Open(ctx context.Context, ticket Ticket) (*Session, error) {
 		return nil, unavailable(err)
 	}
 	s, err := m.ring.open(ticket, rec)
+	if errors.Is(err, errRetired) {
+		return nil, m.finish(ctx, rec.public(), ReasonKeyRetired)
+	}
 	if err != nil {
 		m.log.ErrorContext(ctx, "a session's record cannot be opened", "session", rec.ID, "err", err)
 		return nil, err
-	}
-	if seen.IsZero() {
-		seen = s.CreatedAt // the store has forgotten the activity, as it does some time after the idle deadline
 	}
 	s = s.seen(seen, m.opts.IdleTimeout)
 	if reason := s.over(m.now()); reason != "" {

@@ -99,7 +99,8 @@ func TestStoreFailsDuringRefresh(t *testing.T) {
 	c.wantCalls(1)
 }
 
-// TestDump is CK-08 and SES-10: the server's whole memory, as it writes it to disk, holds nothing that opens anything.
+// TestDump is CK-08, SES-10 and RFR-34: the server's whole memory, as it writes it to disk, holds nothing that opens
+// anything.
 func TestDump(t *testing.T) {
 	dir := t.TempDir()
 	server := sessiontest.Redis(t, "--dir", dir, "--rdbcompression", "no")

@@ -57,7 +57,7 @@ func (r *KeyRing) seal(s *Session) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("session: claims are not JSON: %w", err)
 	}
-	key := r.keys[0]
+	key := (*r.keys.Load())[0]
 	sealed := append([]byte{sealFormat, byte(len(key.id))}, key.id...)
 	sealed = key.cipher(s.ticket).Seal(sealed, nil, text, associated(s.ID, s.version))
 	return Record{

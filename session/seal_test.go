@@ -35,7 +35,7 @@ func TestSealNeedsRingAndTicket(t *testing.T) {
 		t.Errorf("another ticket: %v", err)
 	}
 	other := NewKeyRing()
-	other.keys[0].id = ring.keys[0].id
+	(*other.keys.Load())[0].id = (*ring.keys.Load())[0].id
 	if _, err := other.open(s.ticket, rec); !errors.Is(err, ErrEnded) {
 		t.Errorf("another ring: %v", err)
 	}
@@ -50,6 +50,18 @@ func TestSealNeedsRingAndTicket(t *testing.T) {
 	_, again := newSealed(t, ring)
 	if bytes.Equal(rec.Sealed[len(rec.Sealed)-16:], again.Sealed[len(again.Sealed)-16:]) {
 		t.Error("sealing repeats itself")
+	}
+}
+
+// TestForeignKeyIDs: what cannot be a key id is damage, neither a retired key nor one to wait for.
+func TestForeignKeyIDs(t *testing.T) {
+	ring := NewKeyRing()
+	s, rec := newSealed(t, ring)
+	for _, id := range []string{"", "0", "zzz"} {
+		rec.Sealed = append([]byte{sealFormat, byte(len(id))}, id+"what was sealed"...)
+		if _, err := ring.open(s.ticket, rec); !errors.Is(err, errSealed) {
+			t.Errorf("key id %q: %v", id, err)
+		}
 	}
 }
 

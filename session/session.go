@@ -51,8 +51,12 @@ type Tokens struct {
 // Ticket returns what the session cookie carries.
 func (s *Session) Ticket() Ticket { return s.ticket }
 
-// seen is the session with its last activity at t.
+// seen is the session with its last activity at t. A store that has forgotten it, as it does some time after the idle
+// deadline, says zero; then all we know is the login.
 func (s *Session) seen(t time.Time, idle time.Duration) *Session {
+	if t.IsZero() {
+		t = s.CreatedAt
+	}
 	next := *s
 	next.LastSeenAt = t
 	next.IdleAt = t.Add(idle)

@@ -58,9 +58,6 @@ func (m *Manager) settle(ctx context.Context, id ID) error {
 	if err != nil {
 		return err
 	}
-	if seen.IsZero() {
-		seen = rec.CreatedAt
-	}
 	s := rec.public().seen(seen, m.opts.IdleTimeout)
 	if reason := s.over(m.now()); reason != "" {
 		return m.EndByID(ctx, id, reason)

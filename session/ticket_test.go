@@ -8,7 +8,7 @@ import (
 	"github.com/cloakroom/cloakroom/session"
 )
 
-// TestTicket is CK-07 and CK-08.
+// TestTicket is CK-07, CK-08 and SES-04.
 func TestTicket(t *testing.T) {
 	ticket := session.NewTicket()
 	text := ticket.Reveal()

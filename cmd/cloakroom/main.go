@@ -21,7 +21,7 @@ import (
 const usage = `usage:
   cloakroom demo [-listen ADDR]             try it: OP, API, application and gateway on this machine
   cloakroom check -config FILE [-offline]   try a configuration: the file, every OP, the store
-  cloakroom serve -config FILE              run the gateway until SIGTERM
+  cloakroom serve -config FILE              run the gateway until SIGTERM; SIGHUP reads the key ring again
   cloakroom keygen session                  print a new line for the session key ring
   cloakroom keygen client [-alg ALG]        print a new client key for ES256 or ALG, as a private JWK set
   cloakroom version                         print version, commit and Go version
@@ -122,6 +122,9 @@ func parse(flags *flag.FlagSet, args []string, file *string) error {
 }
 
 func serve(ctx context.Context, file string) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // first of all: by default it ends the process
+	defer signal.Stop(hangups)
 	config, err := gateway.Load(file)
 	if err != nil {
 		return err
@@ -130,6 +133,18 @@ func serve(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	stopped := make(chan struct{})
+	defer close(stopped)
+	go func() {
+		for {
+			select {
+			case <-hangups:
+				g.ReloadKeys()
+			case <-stopped:
+				return
+			}
+		}
+	}()
 	return g.Run(ctx)
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/cloakroom/cloakroom/bff/rp"
 	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session"
+	"github.com/cloakroom/cloakroom/session/redisstore"
 )
 
 // checkTimeout bounds the question to one provider or to the store.
@@ -70,7 +72,7 @@ func (c *checklist) note(what, good string, err error) {
 }
 
 func (c *checklist) keyRing(s Session) {
-	_, err := keyRing(s)
+	_, err := keyRing(s, slog.New(slog.DiscardHandler))
 	good := s.KeysFile
 	if good == "" {
 		good = "a new key at each start, as sessions are in memory"
@@ -113,7 +115,7 @@ func (c *checklist) store(ctx context.Context, s Session, offline bool) {
 		c.note("store", "memory:", nil)
 		return
 	}
-	store, err := openRedis(s)
+	store, err := openRedis(s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		c.note("store", "", err)
 		return
@@ -131,7 +133,7 @@ func (c *checklist) store(ctx context.Context, s Session, offline bool) {
 	c.note("store", s.Store, err)
 }
 
-// tryStore asks for more than a ping, which needs no permission for any key: it looks for a session that does not
+// tryStore asks for more than a ping, which needs hardly any permission: it looks for a session that does not
 // exist, and writes one key that is gone after a second.
 func tryStore(ctx context.Context, store session.Store) error {
 	if err := store.Ping(ctx); err != nil {
@@ -146,16 +148,31 @@ func tryStore(ctx context.Context, store session.Store) error {
 
 // storeHint says what to do about a store that does not answer as it should.
 func storeHint(s Session, err error) string {
-	encrypted := strings.HasPrefix(s.Store, "rediss:")
+	scheme, _, _ := strings.Cut(s.Store, "://")
+	kind, encrypted := strings.CutPrefix(scheme, "rediss")
+	if !encrypted {
+		kind = strings.TrimPrefix(scheme, "redis")
+	}
 	switch text := err.Error(); {
 	case strings.HasPrefix(text, "NOPERM"):
 		return "; give the user the ACL rule of session/README.md"
 	case strings.HasPrefix(text, "READONLY"):
 		return "; name the primary in session.store, not a replica"
+	case strings.HasPrefix(text, "MOVED"):
+		return "; that is a node of a Cluster: write " + scheme + "+cluster:// in session.store"
+	case errors.Is(err, redisstore.ErrNoPrimary):
+		return "; correct the name after the hosts of session.store"
+	case strings.Contains(text, "cluster support disabled"):
+		return "; that is no node of a Cluster: write " + strings.TrimSuffix(scheme, kind) + ":// in session.store"
+	case strings.Contains(text, "ERR unknown command") && kind == "+sentinel":
+		return "; session.store must name Sentinels, which listen on a port of their own"
+	case strings.HasPrefix(text, "ERR unknown command"):
+		return "; write " + scheme + "+sentinel:// in session.store if that is a Sentinel"
 	case errors.Is(err, io.EOF) && !encrypted:
-		return "; write rediss:// in session.store if that port is for TLS"
+		return "; write rediss" + kind + ":// in session.store if that port is for TLS"
 	case errors.Is(err, context.DeadlineExceeded) && encrypted:
-		return "; start it, let this machine reach it, or write redis:// in session.store if that port is not for TLS"
+		return "; start it, let this machine reach it, or write redis" + kind +
+			":// in session.store if that port is not for TLS"
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // as crypto/tls calls an alert
 		return "; it may want a client certificate: name one in session.redis.cert_file and its key in key_file"

@@ -70,3 +70,37 @@ func TestCheckRedisAsItIs(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckTopologies: a URL of each kind, right, and at something of another kind.
+func TestCheckTopologies(t *testing.T) {
+	op := startOP(t)
+	servers := sessiontest.Sentinels(t, sessiontest.SentinelOptions{SentinelPassword: "right-horse"})
+	cluster := sessiontest.Cluster(t, sessiontest.ClusterOptions{})
+	folder := t.TempDir()
+	for name, password := range map[string]string{"right": "right-horse", "wrong": "wrong-horse"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(password), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	right, wrong := "  redis: {sentinel_password_file: "+folder+"/right}\n", "  redis: {sentinel_password_file: "+folder+"/wrong}\n"
+	sentinel, server, node := servers.Sentinels[0].Addr, servers.Servers[0].Addr, cluster.Nodes[0].Addr
+	for name, test := range map[string]struct{ store, session, want string }{
+		"Sentinels":                 {servers.URL, right, "ok   store: " + servers.URL},
+		"Cluster":                   {cluster.URL, "", "ok   store: " + cluster.URL},
+		"wrong Sentinel password":   {servers.URL, wrong, "WRONGPASS"},
+		"no Sentinel password":      {servers.URL, "", "NOAUTH"},
+		"name of no primary":        {"redis+sentinel://" + sentinel + "/other", right, "; correct the name after the hosts of session.store"},
+		"a server for a Sentinel":   {"redis+sentinel://" + server + "/mymaster", "", "; session.store must name Sentinels, which listen on a port of their own"},
+		"a server for a Cluster":    {"redis+cluster://" + server, "", "; that is no node of a Cluster: write redis:// in session.store"},
+		"a node for a server":       {"redis://" + node, "", "; that is a node of a Cluster: write redis+cluster:// in session.store"},
+		"a Cluster that is no more": {"redis+cluster://" + nobody(t), "", "refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lines, ok := runCheck(t, checked{issuer: op.URL, store: test.store, session: test.session}.file(t), false)
+			line := lines[len(lines)-1]
+			if ok != strings.HasPrefix(test.want, "ok") || !strings.Contains(line, test.want) || strings.Contains(line, "-horse") {
+				t.Errorf("ok is %v, got %s\nwant %q in it", ok, line, test.want)
+			}
+		})
+	}
+}

@@ -68,13 +68,14 @@ type Provider struct {
 
 // Session says how long sessions live and where.
 type Session struct {
-	Store         string // memory:, redis://host:port/db or rediss://host:port/db, without credentials
+	Store         string // memory: or a [redisstore.URL], without credentials
 	KeysFile      string
 	IdleTimeout   time.Duration
 	Lifetime      time.Duration
 	RefreshBefore time.Duration
 	SameSite      string   // strict or lax
 	Claims        []string // that the browser may see
+	PerUserLimit  int      // 0 is no limit
 	AllowMemory   bool
 	Redis         Redis
 }
@@ -84,6 +85,8 @@ type Redis struct {
 	Username                  string
 	Password                  secret.String // from the store's URL or, as it was at loading, from PasswordFile
 	PasswordFile              string        // to be read again at every new connection
+	SentinelUsername          string
+	SentinelPassword          secret.String // none: the Sentinels want none
 	CAFile, CertFile, KeyFile string
 }
 

@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/cloakroom/cloakroom/session/secret"
+	"github.com/cloakroom/cloakroom/session/redisstore"
 )
 
 func (s *Session) decode(b *block) {
@@ -17,7 +15,7 @@ func (s *Session) decode(b *block) {
 	s.RefreshBefore = b.duration("refresh_before", time.Minute)
 	s.SameSite = b.text("same_site", "strict")
 	s.Claims = b.list("claims", "sub", "name", "preferred_username", "email", "picture")
-	b.notBuilt("per_user_limit", "the sessions of a user are not limited")
+	s.PerUserLimit = int(b.number("per_user_limit", 0))
 	b.oneOf(b.at("cache"), b.text("cache", "off"), []string{"off"}, "on")
 	s.AllowMemory = b.flag("allow_memory", false)
 	s.Redis.decode(b.block("redis"))
@@ -27,23 +25,22 @@ func (s *Session) decode(b *block) {
 
 // moveCredentials takes the user and the password out of the store's URL, so that it can be shown.
 func (s *Session) moveCredentials(b *block) {
-	u, err := url.Parse(s.Store)
-	if err != nil || u.User == nil {
-		return
+	u, err := redisstore.ParseURL(s.Store)
+	if err != nil {
+		return // not a URL of Redis: validate says so
 	}
-	if user := u.User.Username(); user != "" {
+	if u.Username != "" {
 		if s.Redis.Username != "" {
 			b.fail(b.at("redis")+".username", "contradicts the user in session.store; keep one of the two")
 		}
-		s.Redis.Username = user
+		s.Redis.Username = u.Username
 	}
-	if password, _ := u.User.Password(); password != "" {
+	if !u.Password.IsZero() {
 		if s.Redis.PasswordFile != "" {
 			b.fail(b.at("redis")+".password_file", "contradicts the password in session.store; keep one of the two")
 		}
-		s.Redis.Password = secret.New(password)
+		s.Redis.Password = u.Password
 	}
-	u.User = nil
 	s.Store = u.String()
 }
 
@@ -62,6 +59,9 @@ func (s *Session) validate(r *report) {
 		r.fail("session.refresh_before", "must not be negative; write for example 60s")
 	}
 	r.oneOf("session.same_site", s.SameSite, []string{"strict", "lax"})
+	if s.PerUserLimit < 0 {
+		r.fail("session.per_user_limit", "must not be negative; write a number of sessions, 0 for no limit")
+	}
 	for i, claim := range s.Claims {
 		if claim == "" {
 			r.fail(item("session.claims", i), "must be the name of a claim, such as email")
@@ -76,32 +76,17 @@ func (s *Session) validateStore(r *report) {
 		}
 		return
 	}
-	const must = "must be memory:, redis://host:6379/0 or rediss://host:6379/0"
-	u, err := url.Parse(s.Store)
-	switch {
-	case err != nil:
-		r.fail("session.store", must) // err holds the URL and with it, perhaps, a password
-	case u.Scheme == "redis+sentinel" || u.Scheme == "redis+cluster":
-		r.fail("session.store", "%s is not built yet; write redis:// or rediss:// with one server", u.Scheme)
-	case u.Scheme != "redis" && u.Scheme != "rediss":
-		r.fail("session.store", must)
-	case u.Hostname() == "" || !isDatabase(u.Path):
-		r.fail("session.store", "needs a host and at most a database number; write %s://host:6379/0", u.Scheme)
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil:
-		r.fail("session.store", "must end after the database number; write %s://%s/0, and the options under session.redis", u.Scheme, u.Host)
+	u, err := redisstore.ParseURL(s.Store)
+	if err != nil {
+		r.fail("session.store", "must be memory: or the URL of a Redis, which %s", err)
 	}
 	if s.KeysFile == "" {
 		r.fail("session.keys_file", "is missing; write the output of `cloakroom keygen session` into a file that every replica "+
 			"has, and name it here")
 	}
-	s.Redis.validate(r, strings.HasPrefix(s.Store, "rediss:"))
-}
-
-// isDatabase accepts the path of a Redis URL: nothing, or a database number.
-func isDatabase(path string) bool {
-	number := strings.TrimPrefix(path, "/")
-	_, err := strconv.ParseUint(number, 10, 31)
-	return number == "" || err == nil
+	if err == nil {
+		s.Redis.validate(r, u)
+	}
 }
 
 func (o *Redis) decode(b *block) {
@@ -109,19 +94,30 @@ func (o *Redis) decode(b *block) {
 	if o.PasswordFile = b.text("password_file", ""); o.PasswordFile != "" {
 		o.Password = b.secretFile("password", o.PasswordFile)
 	}
+	o.SentinelUsername = b.text("sentinel_username", "")
+	if file := b.text("sentinel_password_file", ""); file != "" {
+		o.SentinelPassword = b.secretFile("sentinel_password", file)
+	}
 	o.CAFile = b.text("ca_file", "")
 	o.CertFile = b.text("cert_file", "")
 	o.KeyFile = b.text("key_file", "")
 	b.end()
 }
 
-func (o *Redis) validate(r *report, tls bool) {
+func (o *Redis) validate(r *report, u *redisstore.URL) {
 	if o.Username != "" && o.Password.IsZero() {
 		r.fail("session.redis.password_file", "is missing; session.redis.username needs a password")
 	}
+	if o.SentinelUsername != "" && o.SentinelPassword.IsZero() {
+		r.fail("session.redis.sentinel_password_file", "is missing; session.redis.sentinel_username needs a password")
+	}
+	if !u.Sentinel() && (o.SentinelUsername != "" || !o.SentinelPassword.IsZero()) {
+		r.fail("session.redis", "names credentials for Sentinels; write a session.store that begins with redis+sentinel://, "+
+			"or remove them")
+	}
 	validatePair(r, "session.redis", o.CertFile, o.KeyFile)
-	if !tls && (o.CAFile != "" || o.CertFile != "") {
-		r.fail("session.redis", "names files for TLS; write a session.store that begins with rediss://, or remove them")
+	if !u.TLS() && (o.CAFile != "" || o.CertFile != "") {
+		r.fail("session.redis", "names files for TLS; write a session.store that begins with rediss, or remove them")
 	}
 }
 

@@ -3,7 +3,9 @@ package gateway
 import (
 	"cmp"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -39,6 +41,7 @@ type Gateway struct {
 	urls     bff.URLs
 	bff      *bff.Handler
 	sessions *session.Manager
+	keys     *session.KeyRing
 	proxy    *proxy.Proxy
 	routes   *proxy.Table
 
@@ -80,8 +83,7 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	ring, err := keyRing(cfg.Session)
-	if err != nil {
+	if g.keys, err = keyRing(cfg.Session, g.log); err != nil {
 		return nil, err
 	}
 	store := o.store
@@ -90,11 +92,12 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 			return nil, err
 		}
 	}
-	g.sessions = session.NewManager(&observedStore{Store: store, tracing: g.tracing, metrics: g.metrics}, ring, session.Options{
+	g.sessions = session.NewManager(&observedStore{Store: store, tracing: g.tracing, metrics: g.metrics}, g.keys, session.Options{
 		IdleTimeout:   cfg.Session.IdleTimeout,
 		Lifetime:      cfg.Session.Lifetime,
 		RefreshBefore: cfg.Session.RefreshBefore,
 		RevokeTokens:  cfg.Logout.RevokeTokens,
+		PerUserLimit:  cfg.Session.PerUserLimit,
 		Refresher:     bff.NewRefresher(providers),
 		Now:           g.now,
 		Logger:        g.log,
@@ -104,7 +107,7 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 		URLs:                g.urls,
 		Providers:           providers,
 		Sessions:            g.sessions,
-		Keys:                ring,
+		Keys:                g.keys,
 		SameSite:            sameSite(cfg.Session.SameSite),
 		Claims:              cfg.Session.Claims,
 		PostLogoutReturnURL: cfg.Logout.PostLogoutReturnURL,
@@ -123,20 +126,22 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 }
 
 // keyRing reads the key ring. Sessions in memory end with the process, and so may their keys.
-func keyRing(s Session) (*session.KeyRing, error) {
+func keyRing(s Session, log *slog.Logger) (*session.KeyRing, error) {
 	if s.KeysFile == "" {
 		return session.NewKeyRing(), nil
 	}
-	text, err := os.ReadFile(s.KeysFile)
-	if err != nil {
+	ring, err := session.OpenKeyRing(s.KeysFile, log)
+	if errors.Is(err, fs.ErrNotExist) { // where there is a file, a new ring in its place would sign everybody out
 		return nil, fmt.Errorf("session.keys_file: %w; write the output of `cloakroom keygen session` into that file", err)
 	}
-	ring, err := session.ParseKeyRing(text)
 	if err != nil {
-		return nil, fmt.Errorf("session.keys_file: %s: %w", s.KeysFile, err)
+		return nil, fmt.Errorf("session.keys_file: %w", err)
 	}
 	return ring, nil
 }
+
+// ReloadKeys reads the key ring again at once. Run does so by itself, within seconds, when its file has changed.
+func (g *Gateway) ReloadKeys() { g.keys.Reload() }
 
 func (g *Gateway) newProxy() error {
 	routes := proxyRoutes(g.config.Routes)

@@ -45,6 +45,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		group.Go(func() error { return ignoreCanceled(p.Client.Run(work)) })
 	}
 	group.Go(func() error { return ignoreCanceled(g.sessions.Run(work)) })
+	group.Go(func() error { return ignoreCanceled(g.keys.Run(work)) })
 
 	serving, failed := context.WithCancelCause(ctx)
 	defer failed(nil)

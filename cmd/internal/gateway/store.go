@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
@@ -18,7 +19,7 @@ func (g *Gateway) newStore() (session.Store, error) {
 	if g.config.Session.Store == "memory:" {
 		return memstore.New(), nil
 	}
-	store, err := openRedis(g.config.Session)
+	store, err := openRedis(g.config.Session, g.log)
 	if err != nil {
 		return nil, err
 	}
@@ -26,14 +27,17 @@ func (g *Gateway) newStore() (session.Store, error) {
 	return store, nil
 }
 
-func openRedis(s Session) (*redisstore.Store, error) {
+func openRedis(s Session, log *slog.Logger) (*redisstore.Store, error) {
 	store, err := redisstore.Open(s.Store, redisstore.Options{
-		Username:     s.Redis.Username,
-		Password:     s.Redis.Password,
-		PasswordFile: s.Redis.PasswordFile,
-		CAFile:       s.Redis.CAFile,
-		CertFile:     s.Redis.CertFile,
-		KeyFile:      s.Redis.KeyFile,
+		Username:         s.Redis.Username,
+		Password:         s.Redis.Password,
+		PasswordFile:     s.Redis.PasswordFile,
+		SentinelUsername: s.Redis.SentinelUsername,
+		SentinelPassword: s.Redis.SentinelPassword,
+		CAFile:           s.Redis.CAFile,
+		CertFile:         s.Redis.CertFile,
+		KeyFile:          s.Redis.KeyFile,
+		Logger:           log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("session.store: %w", err)

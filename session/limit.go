@@ -1,0 +1,81 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// clockSkew is how far the clocks of replicas may be apart.
+const clockSkew = time.Minute
+
+// succession returns when a session that a user begins now counts as created: now, or a moment after the newest of the
+// user's sessions, which a replica whose clock is ahead may have created. So the newest session is always the one that
+// began last, and limit does not take it for an old one. The error is ErrStoreUnavailable.
+func (m *Manager) succession(ctx context.Context, issuer, subject string, now time.Time) (time.Time, error) {
+	if m.opts.PerUserLimit == 0 {
+		return now, nil
+	}
+	live, err := m.ofUser(ctx, issuer, subject)
+	if err != nil {
+		return time.Time{}, err
+	}
+	created := now
+	for _, s := range live {
+		if !s.CreatedAt.Before(created) && s.CreatedAt.Sub(now) <= clockSkew {
+			created = s.CreatedAt.Add(time.Millisecond) // the unit of a store
+		}
+	}
+	return created, nil
+}
+
+// limit ends the oldest sessions of the user of s until there are PerUserLimit left (SES-03). s is in the store by now:
+// of several logins at once the last to count sees all of their sessions. Each count ends only sessions that have
+// PerUserLimit newer ones, in an order that is the same on all replicas; so no more end than have to, and the newest
+// never does.
+//
+// A failure does not fail the login, whose session is there already: the user's next login counts again. The count goes
+// on when ctx ends.
+func (m *Manager) limit(ctx context.Context, s *Session) {
+	if m.opts.PerUserLimit == 0 {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	live, err := m.ofUser(ctx, s.Issuer, s.Subject)
+	for _, old := range live[:max(0, len(live)-m.opts.PerUserLimit)] {
+		err = errors.Join(err, m.EndByID(ctx, old.ID, ReasonUserLimit))
+	}
+	if err != nil {
+		m.log.WarnContext(ctx, "the sessions of a user could not be limited; the next login tries again",
+			"session", s.ID, "err", err)
+	}
+}
+
+// ofUser returns the live sessions of a user as far as they are in clear, the oldest first. What is past a deadline and
+// still there is the sweep's. The error is ErrStoreUnavailable.
+func (m *Manager) ofUser(ctx context.Context, issuer, subject string) ([]*Session, error) {
+	ids, err := m.store.Find(ctx, SubjectIndex(issuer, subject))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	var live []*Session
+	for _, id := range ids {
+		rec, seen, err := m.store.Load(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			continue // the index is a hint
+		}
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		s := rec.public().seen(seen, m.opts.IdleTimeout)
+		if s.over(m.now()) == "" {
+			live = append(live, s)
+		}
+	}
+	slices.SortFunc(live, func(a, b *Session) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return live, nil
+}
