@@ -142,3 +142,22 @@ func FuzzTokenResponse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzErrorAnswer: of a refusal nothing is repeated but a registered code, and only one with status 400 and up can end a
+// grant (RFR-28).
+func FuzzErrorAnswer(f *testing.F) {
+	f.Add(400, "application/json", []byte(`{"error":"invalid_grant","error_description":"\u0000<b>"}`))
+	f.Add(503, "application/json", []byte(`{"error":"invalid_grant"}`))
+	f.Add(400, "text/html", []byte(`{"error":"invalid_grant"}`))
+	f.Add(401, "application/json", []byte(`{"error":["invalid_client"],"error":null}`))
+	f.Fuzz(func(t *testing.T, status int, mediaType string, body []byte) {
+		a := &answer{status: status, mediaType: mediaType, body: body}
+		err := &TokenError{Status: status, Code: errorCode(a)}
+		if err.Code != "" && !slices.Contains(errorCodes, err.Code) {
+			t.Errorf("the code %q is repeated", err.Code)
+		}
+		if errors.Is(err, ErrInvalidGrant) && (status < 400 || status >= 500 || mediaType != "application/json") {
+			t.Errorf("status %d of type %q ends a grant", status, mediaType)
+		}
+	})
+}
