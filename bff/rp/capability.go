@@ -94,7 +94,7 @@ func (e *examination) refused(member string) bool { return e.doc.has(member) && 
 
 // shownList is a list of the document for a person to read.
 func shownList(list []string) string {
-	const most = 6
+	const most = 12
 	short := make([]string, 0, most+1)
 	for _, s := range list[:min(len(list), most)] {
 		short = append(short, shown(s))

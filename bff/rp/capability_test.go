@@ -53,7 +53,7 @@ func TestCapabilities(t *testing.T) {
 		{"endpoints", nil, optest.Fault{}, "https", met},
 		{"endpoints", nil, optest.Metadata("token_endpoint", "http://op.example.com/"), "", "token_endpoint must be an https URL"},
 		{"client authentication", nil, list("token_endpoint_auth_methods_supported", "client_secret_basic", "none"), "client_secret_basic none", met},
-		{"client authentication", nil, list("token_endpoint_auth_methods_supported", "a", "b", "c", "d", "e", "f", "g"), "a b c d e f ...", "client_secret_basic"},
+		{"client authentication", nil, list("token_endpoint_auth_methods_supported", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"), "a b c d e f g h i j k l ...", "client_secret_basic"},
 		{"client authentication", nil, without("token_endpoint_auth_methods_supported"), "", met},
 		{"client assertion algorithm", assertions, list("token_endpoint_auth_signing_alg_values_supported", "HS256"), "HS256", met},
 		{"client assertion algorithm", assertions, list("token_endpoint_auth_signing_alg_values_supported", "RS256"), "RS256", "HS256"},
