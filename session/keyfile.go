@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,16 +16,26 @@ const (
 	lookEvery  = 2 * time.Second // at the key file
 	lookPause  = time.Second     // at least, between looks that requests cause
 	maxKeyFile = 1 << 20         // bytes
+
+	lookTimeout = 500 * time.Millisecond // for a file system that hangs: requests wait for a look
 )
+
+var errHangs = errors.New("the file system does not answer")
 
 // keyFile is where the keys of a ring come from.
 type keyFile struct {
 	path string
 	log  *slog.Logger
 
-	mu     sync.Mutex
-	looked time.Time
-	state  string // what the last look found: a hash of the content, or the error
+	mu      sync.Mutex
+	looked  time.Time
+	state   string       // what the last look found: a hash of the content, or the error
+	pending chan content // of a read that hangs; nil for none
+}
+
+type content struct {
+	text []byte
+	err  error
 }
 
 // OpenKeyRing reads a key file; [ParseKeyRing] says what is in it. The file is looked at again by Run, by Reload, and
@@ -91,8 +102,8 @@ func (r *KeyRing) look(pause time.Duration) {
 	if time.Since(f.looked) < pause {
 		return
 	}
+	text, err := f.readInTime()
 	f.looked = time.Now()
-	text, err := f.read()
 	state := stateOf(text)
 	if err != nil {
 		state = err.Error()
@@ -133,6 +144,26 @@ func refuseLoss(inUse, keys []ringKey) error {
 			"when the new one seals", inUse[0].id)
 	}
 	return nil
+}
+
+// readInTime is read, but waits no longer than lookTimeout, and not again for a read that hangs.
+func (f *keyFile) readInTime() ([]byte, error) {
+	wait := time.Duration(0)
+	if f.pending == nil {
+		wait = lookTimeout
+		f.pending = make(chan content, 1)
+		go func(done chan<- content) {
+			text, err := f.read()
+			done <- content{text, err}
+		}(f.pending)
+	}
+	select {
+	case got := <-f.pending:
+		f.pending = nil
+		return got.text, got.err
+	case <-time.After(wait):
+		return nil, errHangs
+	}
 }
 
 // read returns the content. It is read even if the file looks as it did: there are file systems whose times are coarse,

@@ -235,6 +235,81 @@ func TestUnknownKeyLooks(t *testing.T) {
 	})
 }
 
+// TestHalfWrittenFileEndsNothing: a file without a key, which was being written when it was looked at, is looked at again
+// before a session ends for want of that key.
+func TestHalfWrittenFileEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		older, newer := keyOf(2025), keyOf(2026)
+		store := memstore.New()
+		c := newCluster(t, func() session.Store { return store }, 0)
+		f := newKeyFile(t, older, newer)
+		m := session.NewManager(store, f.ring, c.options())
+		c.managers = []*session.Manager{m}
+		s := c.login()
+		f.put(newer, older)
+		f.ring.Reload()
+		f.put(newer)
+		f.ring.Reload()
+		if len(f.ring.Derive("test", 32)) != 1 {
+			t.Fatal("the key was not removed")
+		}
+		f.put(newer, older)
+		_, err := m.Open(t.Context(), s.Ticket())
+		must(t, err)
+		c.wantEvents("login")
+	})
+}
+
+// TestKeyFileHangs: nobody waits for ever for a file system that does not answer, here a pipe that nobody writes to,
+// and the keys are followed again when it does.
+func TestKeyFileHangs(t *testing.T) {
+	older, newer := keyOf(2025), keyOf(2026)
+	store := memstore.New()
+	c := newCluster(t, func() session.Store { return store }, 0)
+	ahead, err := session.ParseKeyRing([]byte(newer))
+	must(t, err)
+	c.managers = []*session.Manager{session.NewManager(store, ahead, c.options())}
+	s := c.login()
+	f := newKeyFile(t, older)
+	must(t, os.Remove(f.path))
+	must(t, syscall.Mkfifo(f.path, 0o600))
+	opened := make(chan error, 1)
+	go func() {
+		m := session.NewManager(store, f.ring, c.options())
+		for range 3 {
+			_, err := m.Open(t.Context(), s.Ticket())
+			opened <- err
+			f.ring.Reload()
+		}
+		close(opened)
+	}()
+	for range 4 {
+		select {
+		case err, ok := <-opened:
+			if ok {
+				wantError(t, err, session.ErrStoreUnavailable)
+			}
+		case <-time.After(5 * time.Second):
+			t.Error("a request waits for the file")
+		}
+	}
+	pipe, err := os.OpenFile(f.path, os.O_WRONLY, 0) // waits for the one that reads
+	must(t, err)
+	_, err = pipe.WriteString(newer + "\n" + older)
+	must(t, err)
+	must(t, os.Remove(f.path))
+	f.put(newer, older)
+	must(t, pipe.Close())
+	for deadline := time.Now().Add(5 * time.Second); !f.seals(newer); f.ring.Reload() {
+		if time.Now().After(deadline) {
+			t.Fatal("the file is not read any more")
+		}
+	}
+	if log := f.log.String(); !strings.Contains(log, "the file system does not answer") {
+		t.Errorf("the log is\n%s", log)
+	}
+}
+
 // TestReloadIsHeard: whoever asks for it hears what is in use, or that it is still bad.
 func TestReloadIsHeard(t *testing.T) {
 	f := newKeyFile(t, oneKey)

@@ -164,6 +164,10 @@ func (r *KeyRing) find(id string) (ringKey, error) {
 		return key, nil
 	}
 	if !slices.ContainsFunc(keys, func(key ringKey) bool { return key.id < id }) {
+		r.look(0) // no session ends because of a file that was being written at the last look
+		if key, ok := findKey(*r.keys.Load(), id); ok {
+			return key, nil
+		}
 		return ringKey{}, fmt.Errorf("%w: %.40q", errRetired, id)
 	}
 	return ringKey{}, fmt.Errorf("%w: a session is sealed under key %.40q, which this replica's key ring lacks",

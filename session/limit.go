@@ -18,14 +18,14 @@ func (m *Manager) succession(ctx context.Context, issuer, subject string, now ti
 	if m.opts.PerUserLimit == 0 {
 		return now, nil
 	}
-	live, err := m.ofUser(ctx, issuer, subject)
+	live, err := m.ofUser(ctx, issuer, subject, now)
 	if err != nil {
 		return time.Time{}, err
 	}
 	created := now
 	for _, s := range live {
-		if !s.CreatedAt.Before(created) && s.CreatedAt.Sub(now) <= clockSkew {
-			created = s.CreatedAt.Add(time.Millisecond) // the unit of a store
+		if begun := s.begun(now); !begun.Before(created) {
+			created = begun.Add(time.Millisecond) // the unit of a store
 		}
 	}
 	return created, nil
@@ -33,8 +33,8 @@ func (m *Manager) succession(ctx context.Context, issuer, subject string, now ti
 
 // limit ends the oldest sessions of the user of s until there are PerUserLimit left (SES-03). s is in the store by now:
 // of several logins at once the last to count sees all of their sessions. Each count ends only sessions that have
-// PerUserLimit newer ones, in an order that is the same on all replicas; so no more end than have to, and the newest
-// never does.
+// PerUserLimit newer ones, in an order that is the same on all replicas whose clocks are within clockSkew; so no more
+// end than have to, and the newest never does.
 //
 // A failure does not fail the login, whose session is there already: the user's next login counts again. The count goes
 // on when ctx ends.
@@ -43,7 +43,7 @@ func (m *Manager) limit(ctx context.Context, s *Session) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	live, err := m.ofUser(ctx, s.Issuer, s.Subject)
+	live, err := m.ofUser(ctx, s.Issuer, s.Subject, m.now())
 	for _, old := range live[:max(0, len(live)-m.opts.PerUserLimit)] {
 		err = errors.Join(err, m.EndByID(ctx, old.ID, ReasonUserLimit))
 	}
@@ -55,7 +55,7 @@ func (m *Manager) limit(ctx context.Context, s *Session) {
 
 // ofUser returns the live sessions of a user as far as they are in clear, the oldest first. What is past a deadline and
 // still there is the sweep's. The error is ErrStoreUnavailable.
-func (m *Manager) ofUser(ctx context.Context, issuer, subject string) ([]*Session, error) {
+func (m *Manager) ofUser(ctx context.Context, issuer, subject string, now time.Time) ([]*Session, error) {
 	ids, err := m.store.Find(ctx, SubjectIndex(issuer, subject))
 	if err != nil {
 		return nil, unavailable(err)
@@ -70,12 +70,21 @@ func (m *Manager) ofUser(ctx context.Context, issuer, subject string) ([]*Sessio
 			return nil, unavailable(err)
 		}
 		s := rec.public().seen(seen, m.opts.IdleTimeout)
-		if s.over(m.now()) == "" {
+		if s.over(now) == "" {
 			live = append(live, s)
 		}
 	}
 	slices.SortFunc(live, func(a, b *Session) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(a.begun(now).Compare(b.begun(now)), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return live, nil
+}
+
+// begun is CreatedAt, for the order of sessions. It is zero for one that a clock has dated which is too far ahead to be
+// followed: before all others, or else a login on a replica whose clock is right would end itself.
+func (s *Session) begun(now time.Time) time.Time {
+	if s.CreatedAt.Sub(now) > clockSkew {
+		return time.Time{}
+	}
+	return s.CreatedAt
 }

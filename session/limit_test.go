@@ -114,6 +114,14 @@ func TestPerUserLimitWithSkewedClocks(t *testing.T) {
 	if s := c.loginAt(1); !s.CreatedAt.Before(time.Now().Add(-time.Minute)) {
 		t.Errorf("created at %v", s.CreatedAt)
 	}
+	// It costs nobody the login just made.
+	store = memstore.New()
+	c = newLimited(t, func() session.Store { return store }, 1, 2*time.Minute)
+	var sessions []*session.Session
+	for i := range 6 {
+		sessions = append(sessions, c.loginAt(i/2%2))
+		c.wantLive(sessions, i)
+	}
 }
 
 // TestPerUserLimitAtOnce: of logins at the same time on two replicas as many survive as may.

@@ -116,7 +116,7 @@ type Hold struct {
 // What is past its time to stay is as if it had been deleted, without a tombstone.
 type Store interface {
 	// Create writes the index entries and the due time first and the record last, so that no record exists that a
-	// logout cannot find. The last activity is rec.CreatedAt. ErrConflict: the id is in use.
+	// logout cannot find. The last activity is rec.CreatedAt. ErrConflict: the id is in use, or has a tombstone.
 	Create(ctx context.Context, rec Record, terms Terms) error
 
 	// Load returns the record and the time of the last activity, zero when that is not known any more. A missing

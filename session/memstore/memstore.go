@@ -105,6 +105,9 @@ func (s *Store) Create(_ context.Context, rec session.Record, terms session.Term
 		}
 		return session.ErrConflict
 	}
+	if _, dead := get(s.dead, rec.ID); dead {
+		return session.ErrConflict
+	}
 	for _, index := range rec.Indexes() {
 		if s.indexes[index] == nil {
 			s.indexes[index] = map[session.ID]struct{}{}

@@ -137,10 +137,16 @@ func refuseReplica(ctx context.Context, conn *redis.Conn) error {
 	return nil
 }
 
+// readPassword refuses an empty file, as it is for a moment while it is written: without a password the client library
+// would not sign in, and keep the connection.
 func readPassword(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
-	return string(bytes.TrimRight(text, "\r\n")), nil
+	text = bytes.TrimRight(text, "\r\n")
+	if len(text) == 0 {
+		return "", fmt.Errorf("%s is empty; write the password into it", file)
+	}
+	return string(text), nil
 }

@@ -5,12 +5,14 @@ import "github.com/redis/go-redis/v9"
 // Each script may run twice without harm, when the answer to the first run is lost (RED-01). Of deleteScript the second
 // run finds nothing, so that nobody gets the record.
 var (
-	// KEYS: rec, act. ARGV: version, sealed, meta, ms to keep them, time of activity, ms to keep it.
+	// KEYS: rec, act, dead. ARGV: version, sealed, meta, ms to keep them, time of activity, ms to keep it. A tombstone
+	// keeps it from bringing back a session that has ended since the first run.
 	createScript = redis.NewScript(`
 local old = redis.call('HMGET', KEYS[1], 'v', 's')
 if old[1] then
   return old[1] == ARGV[1] and old[2] == ARGV[2] and 1 or 0
 end
+if redis.call('GET', KEYS[3]) then return 0 end
 redis.call('HSET', KEYS[1], 'v', ARGV[1], 's', ARGV[2], 'm', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[6])

@@ -76,7 +76,7 @@ func (s *Store) Create(ctx context.Context, rec session.Record, terms session.Te
 	var created int
 	err = try(ctx, func(ctx context.Context) (err error) {
 		created, err = createScript.Run(ctx, s.client,
-			[]string{s.key("rec", rec.ID), s.key("act", rec.ID)},
+			[]string{s.key("rec", rec.ID), s.key("act", rec.ID), s.key("dead", rec.ID)},
 			strconv.FormatUint(rec.Version, 10), rec.Sealed, text, milliseconds(terms.Keep),
 			rec.CreatedAt.UnixMilli(), milliseconds(terms.KeepActivity)).Int()
 		return err

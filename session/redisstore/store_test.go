@@ -160,6 +160,16 @@ func TestPasswordFileIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	ping(t, store)
+
+	write(t, password, "") // as it is while it is being written
+	if err := admin.ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "yes").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Ping(t.Context()); err == nil {
+		t.Error("no password is needed")
+	}
+	write(t, password, "second")
+	ping(t, store)
 }
 
 // TestServerComesBack: calls fail fast while it is away, and work when it is there again; watchers look then.

@@ -34,6 +34,7 @@ func Run(t *testing.T, newStore func(t *testing.T) session.Store) {
 		{"an update does not bring a record back (RFR-24)", updateAfterDelete},
 		{"delete and update race", deleteUpdateRace},
 		{"of parallel deletes one gets the record", deleteRace},
+		{"a repeated create does not bring a record back", createAfterDelete},
 		{"a tombstone keeps the first reason", tombstone},
 		{"activity", touch},
 		{"a lease excludes (RFR-23)", lease},
@@ -221,6 +222,24 @@ func deleteRace(t *testing.T, store session.Store) {
 		return err
 	})
 	wantCount(t, got, map[error]int{nil: 1, session.ErrNotFound: 19})
+}
+
+// createAfterDelete: the answer to the first Create was lost, and the session has ended since.
+func createAfterDelete(t *testing.T, store session.Store) {
+	rec := newRecord()
+	if err := store.Create(t.Context(), rec, terms); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Delete(t.Context(), rec.ID, session.ReasonLogout); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Create(t.Context(), rec, terms); !errors.Is(err, session.ErrConflict) {
+		t.Errorf("error %v, want %v", err, session.ErrConflict)
+	}
+	_, _, err := store.Load(t.Context(), rec.ID)
+	if gone, ok := errors.AsType[*session.Gone](err); !ok || gone.Reason != session.ReasonLogout {
+		t.Errorf("the session is back: %v", err)
+	}
 }
 
 func tombstone(t *testing.T, store session.Store) {
