@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-.PHONY: help build demo test test-short deps lint
+.PHONY: help build demo test test-short drills deps lint
 
 help: ## says what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,13 +27,17 @@ test-short: ## what Go alone can test
 	go vet -tags short ./...
 	go test -tags short ./...
 
+# One at a time: each wants the machine for itself, and its figures are for session/README.md.
+drills: ## what sessions survive, with figures: replicas and Redis killed under load (4 minutes)
+	cd e2e && go test -tags drills -count=1 -timeout 10m -v -run '^TestDrill' .
+
 deps: ## installs what the tests need beyond Go
 	@e2e/deps.sh
 
 lint: ## go vet, gofumpt, staticcheck
 	@go vet ./...
-	@cd e2e && go vet ./...
+	@cd e2e && go vet ./... && go vet -tags drills ./...
 	@unformatted=$$(go run $(GOFUMPT) -l .) && if [ -n "$$unformatted" ]; then \
 		echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; fi
 	@go run $(STATICCHECK) ./...
-	@cd e2e && go run $(STATICCHECK) ./...
+	@cd e2e && go run $(STATICCHECK) -tags drills ./...

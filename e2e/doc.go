@@ -7,7 +7,7 @@
 // Each subject has a file: demo and strict (Chromium on the demo, and on a strict cookie), panva, refresh, taint,
 // contract_*, check, outage; interop and panva_modes (what an application can be registered for at which OP), chain (an OP
 // that is a client of another one), formpost (in Chromium and Firefox), misbehaving (an OP that is slow, huge or worse
-// under load). The files beneath them start the parts: process, gateway, authority (certificates), redis, api, op (the
+// under load); drill_* (what sessions survive, by `make drills` only). The files beneath them start the parts: process, gateway, authority (certificates), redis, api, op (the
 // programs of the folder op), agent and form (a browser without JavaScript, which keeps every byte it gets, and the
 // person who fills in its forms), browser (Chromium) and firefox. Where the OP has to do as a test says, it is
 // bff/optest, inside the test's process. At the end of a run matrix prints which feature has worked with which OP.
