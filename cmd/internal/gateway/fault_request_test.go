@@ -81,7 +81,13 @@ func TestFaultsOfPushedRequests(t *testing.T) {
 func TestFaultsOfDiscovery(t *testing.T) {
 	t.Parallel()
 	metadata, keys := optest.MetadataEndpoint, optest.JWKSEndpoint
+	hugeHeader := optest.Reply("metadata with a header of 300 kB", metadata,
+		func(w http.ResponseWriter, r *http.Request, honest http.Handler) {
+			w.Header().Set("X-Padding", strings.Repeat("a", 300_000))
+			honest.ServeHTTP(w, r)
+		})
 	for _, fault := range []optest.Fault{
+		hugeHeader,                                                     // FLOW-33
 		optest.MetadataOtherIssuer, optest.MetadataIssuerTrailingSlash, // DIS-01
 		optest.Redirect(metadata, 301, "/"), optest.Status(metadata, 500), optest.HTML(metadata), optest.Array(metadata), // DIS-04
 		optest.MetadataNoJWKSURI,                                                                // DIS-05

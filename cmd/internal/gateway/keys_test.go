@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,4 +93,15 @@ func TestPerUserLimit(t *testing.T) {
 	}
 	g.client().signIn()
 	second.wantSignedOut()
+}
+
+// Only where there is no file is a new ring the right advice: in the place of one that cannot be read it would sign
+// everybody out.
+func TestKeyRingAdvice(t *testing.T) {
+	for path, advised := range map[string]bool{filepath.Join(t.TempDir(), "none"): true, t.TempDir(): false} {
+		_, err := keyRing(Session{KeysFile: path}, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), "session.keys_file") || strings.Contains(err.Error(), "keygen") != advised {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
 }
