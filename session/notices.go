@@ -1,14 +1,51 @@
 package session
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
-// Notices is the part of [Store.Watch] that happens in this process. The zero value is ready.
+// Notices is the part of a [Feed] that happens in this process. The zero value is ready.
 type Notices struct {
 	mu       sync.Mutex
 	watchers map[ID]map[chan struct{}]struct{}
+
+	hearing   sync.Mutex // held while followers are told, one thing after the other
+	followers []*Follower
 }
 
-// Watch is that of a [Store].
+// Follow is that of a [Feed].
+func (n *Notices) Follow(f Follower) (stop func()) {
+	n.hearing.Lock()
+	defer n.hearing.Unlock()
+	n.followers = append(n.followers, &f)
+	return func() {
+		n.hearing.Lock()
+		defer n.hearing.Unlock()
+		n.followers = slices.DeleteFunc(n.followers, func(each *Follower) bool { return each == &f })
+	}
+}
+
+// Changed tells the followers, and nobody else, of a record.
+func (n *Notices) Changed(id ID) {
+	n.hearing.Lock()
+	defer n.hearing.Unlock()
+	for _, f := range n.followers {
+		(*f).Changed(id)
+	}
+}
+
+// Missed tells everybody, watchers too, that something may have been missed.
+func (n *Notices) Missed() {
+	n.TellAll()
+	n.hearing.Lock()
+	defer n.hearing.Unlock()
+	for _, f := range n.followers {
+		(*f).Missed()
+	}
+}
+
+// Watch is that of a [Feed].
 func (n *Notices) Watch(id ID) (changed <-chan struct{}, stop func()) {
 	notice := make(chan struct{}, 1)
 	n.mu.Lock()

@@ -3,253 +3,166 @@
 package memstore
 
 import (
-	"bytes"
 	"context"
+	"hash/maphash"
 	"maps"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloakroom/cloakroom/session"
 )
 
-// sweepEvery is how often, at most, what has run out is thrown away. It is invisible before that too.
-const sweepEvery = time.Minute
+// MaxSessions is how many sessions a Store keeps, at most.
+const MaxSessions = 100_000
 
-// Store is a [session.Store]. It never fails.
+const (
+	shards     = 64
+	sweepEvery = time.Minute // in each shard, at most: what has run out is thrown away. It is invisible before that too.
+)
+
+// Store is a [session.Store]. It fails only when it is full.
+//
+// It is in shards with a lock each: those of sessions, by id, and those of names, which are indexes and whatever is used
+// once. Who has locked a session may lock a name, and not the other way round.
 type Store struct {
-	mu      sync.Mutex
-	records map[session.ID]entry[session.Record]
-	seen    map[session.ID]entry[time.Time]
-	dead    map[session.ID]entry[session.Reason]
-	leases  map[session.ID]entry[string] // the owner; "" while it rests
-	spent   map[string]entry[struct{}]
-	indexes map[session.Index]map[session.ID]struct{}
-	due     map[session.ID]time.Time
-	notices session.Notices
-	swept   time.Time
+	seed     maphash.Seed
+	sessions [shards]sessionShard
+	names    [shards]nameShard
+	room     int64        // for so many records
+	count    atomic.Int64 // of them
+	notices  session.Notices
 }
 
-type entry[T any] struct {
+type sessionShard struct {
+	sync.Mutex
+	states map[session.ID]state
+	swept  time.Time
+}
+
+// state is what there is about one session, each part for a time.
+type state struct {
+	record timed[session.Record]
+	due    time.Time // while there is a record
+	seen   timed[time.Time]
+	dead   timed[session.Reason]
+	lease  timed[string] // the owner; "" while it rests
+	work   timed[string] // the last owner, until it has released the lease
+}
+
+type nameShard struct {
+	sync.Mutex
+	found  map[session.Index]map[session.ID]time.Time // until when
+	buried map[session.Index]timed[time.Time]
+	spent  map[string]timed[struct{}]
+	swept  time.Time
+}
+
+// timed is a value until it runs out. The zero value has run out.
+type timed[T any] struct {
 	value T
 	until time.Time
 }
 
+func keep[T any](value T, ttl time.Duration) timed[T] { return timed[T]{value, time.Now().Add(ttl)} }
+
+func (t timed[T]) get() (value T, ok bool) {
+	if t.over(time.Now()) {
+		return value, false
+	}
+	return t.value, true
+}
+
+func (t timed[T]) over(now time.Time) bool { return !now.Before(t.until) }
+
 // New makes an empty Store.
 func New() *Store {
-	return &Store{
-		records: map[session.ID]entry[session.Record]{},
-		seen:    map[session.ID]entry[time.Time]{},
-		dead:    map[session.ID]entry[session.Reason]{},
-		leases:  map[session.ID]entry[string]{},
-		spent:   map[string]entry[struct{}]{},
-		indexes: map[session.Index]map[session.ID]struct{}{},
-		due:     map[session.ID]time.Time{},
+	s := &Store{seed: maphash.MakeSeed(), room: MaxSessions}
+	for i := range shards {
+		s.sessions[i].states = map[session.ID]state{}
+		s.names[i].found = map[session.Index]map[session.ID]time.Time{}
+		s.names[i].buried = map[session.Index]timed[time.Time]{}
+		s.names[i].spent = map[string]timed[struct{}]{}
 	}
+	return s
 }
 
-// get returns what has not run out.
-func get[K comparable, T any](m map[K]entry[T], key K) (T, bool) {
-	e, ok := m[key]
-	if !ok || !time.Now().Before(e.until) {
-		var zero T
-		return zero, false
-	}
-	return e.value, true
-}
+func (s *Store) shardOf(key string) int { return int(maphash.String(s.seed, key) % shards) }
 
-func put[K comparable, T any](m map[K]entry[T], key K, value T, keep time.Duration) {
-	m[key] = entry[T]{value, time.Now().Add(keep)}
-}
+// session returns the shard of a session, locked.
+func (s *Store) session(id session.ID) *sessionShard { return s.lockSessions(s.shardOf(string(id))) }
 
-// lock locks the store, and sweeps it when that is due.
-func (s *Store) lock() (unlock func()) {
-	s.mu.Lock()
+func (s *Store) lockSessions(i int) *sessionShard {
+	shard := &s.sessions[i]
+	shard.Lock()
 	now := time.Now()
-	if now.Sub(s.swept) < sweepEvery {
-		return s.mu.Unlock
+	if now.Sub(shard.swept) < sweepEvery {
+		return shard
 	}
-	s.swept = now
-	for id, e := range s.records {
-		if !now.Before(e.until) {
-			delete(s.records, id)
-			s.unindex(e.value)
+	shard.swept = now
+	for id, st := range shard.states {
+		if st.record.over(now) {
+			s.forget(&st)
+			shard.states[id] = st
+			if st.seen.over(now) && st.dead.over(now) && st.lease.over(now) && st.work.over(now) {
+				delete(shard.states, id)
+			}
 		}
 	}
-	drop(s.seen, now)
-	drop(s.dead, now)
-	drop(s.leases, now)
-	drop(s.spent, now)
-	return s.mu.Unlock
+	return shard
 }
 
-func drop[K comparable, T any](m map[K]entry[T], now time.Time) {
-	maps.DeleteFunc(m, func(_ K, e entry[T]) bool { return !now.Before(e.until) })
-}
-
-func (s *Store) unindex(rec session.Record) {
+// forget removes the record, if there is one, and what finds it.
+func (s *Store) forget(st *state) {
+	rec := st.record.value
+	if rec.ID == "" {
+		return
+	}
+	st.record, st.due = timed[session.Record]{}, time.Time{}
+	s.count.Add(-1)
 	for _, index := range rec.Indexes() {
-		delete(s.indexes[index], rec.ID)
-		if len(s.indexes[index]) == 0 {
-			delete(s.indexes, index)
+		shard := s.name(string(index))
+		delete(shard.found[index], rec.ID)
+		if len(shard.found[index]) == 0 {
+			delete(shard.found, index)
 		}
+		shard.Unlock()
 	}
 }
 
-// Create implements [session.Store].
-func (s *Store) Create(_ context.Context, rec session.Record, terms session.Terms) error {
-	defer s.lock()()
-	if old, ok := get(s.records, rec.ID); ok {
-		if old.Version == rec.Version && bytes.Equal(old.Sealed, rec.Sealed) {
-			return nil
-		}
-		return session.ErrConflict
+// name returns the shard of a name, locked.
+func (s *Store) name(name string) *nameShard {
+	shard := &s.names[s.shardOf(name)]
+	shard.Lock()
+	if now := time.Now(); now.Sub(shard.swept) >= sweepEvery {
+		shard.swept = now
+		sweep(shard.buried, now)
+		sweep(shard.spent, now)
 	}
-	if _, dead := get(s.dead, rec.ID); dead {
-		return session.ErrConflict
-	}
-	for _, index := range rec.Indexes() {
-		if s.indexes[index] == nil {
-			s.indexes[index] = map[session.ID]struct{}{}
-		}
-		s.indexes[index][rec.ID] = struct{}{}
-	}
-	s.due[rec.ID] = terms.Due
-	put(s.seen, rec.ID, rec.CreatedAt, terms.KeepActivity)
-	put(s.records, rec.ID, rec, terms.Keep)
-	return nil
+	return shard
 }
 
-// Load implements [session.Store].
-func (s *Store) Load(_ context.Context, id session.ID) (session.Record, time.Time, error) {
-	defer s.lock()()
-	rec, ok := get(s.records, id)
-	if !ok {
-		reason, _ := get(s.dead, id)
-		return session.Record{}, time.Time{}, &session.Gone{Reason: reason}
-	}
-	seen, _ := get(s.seen, id)
-	return rec, seen, nil
-}
-
-// Update implements [session.Store].
-func (s *Store) Update(_ context.Context, rec session.Record) error {
-	defer s.lock()()
-	old, ok := get(s.records, rec.ID)
-	if !ok {
-		return session.ErrNotFound
-	}
-	if old.Version == rec.Version && bytes.Equal(old.Sealed, rec.Sealed) {
-		return nil
-	}
-	if old.Version+1 != rec.Version {
-		return session.ErrConflict
-	}
-	old.Version, old.Sealed = rec.Version, rec.Sealed
-	s.records[rec.ID] = entry[session.Record]{old, s.records[rec.ID].until}
-	s.notices.Tell(rec.ID)
-	return nil
-}
-
-// Touch implements [session.Store].
-func (s *Store) Touch(_ context.Context, id session.ID, at time.Time, keep time.Duration) error {
-	defer s.lock()()
-	if _, ok := get(s.seen, id); ok {
-		put(s.seen, id, at, keep)
-	}
-	return nil
-}
-
-// Delete implements [session.Store].
-func (s *Store) Delete(_ context.Context, id session.ID, reason session.Reason) (session.Record, error) {
-	defer s.lock()()
-	rec, ok := get(s.records, id)
-	if _, dead := get(s.dead, id); !dead {
-		put(s.dead, id, reason, session.TombstoneLife)
-	}
-	delete(s.seen, id)
-	delete(s.due, id)
-	s.notices.Tell(id)
-	if !ok {
-		return session.Record{}, session.ErrNotFound
-	}
-	delete(s.records, id)
-	s.unindex(rec)
-	return rec, nil
-}
-
-// Acquire implements [session.Store].
-func (s *Store) Acquire(_ context.Context, id session.ID, owner string, ttl time.Duration) (session.Hold, error) {
-	defer s.lock()()
-	if holder, ok := get(s.leases, id); ok && holder != owner {
-		return session.Hold{Resting: holder == "", Left: time.Until(s.leases[id].until)}, nil
-	}
-	put(s.leases, id, owner, ttl)
-	return session.Hold{Taken: true}, nil
-}
-
-// Renew implements [session.Store].
-func (s *Store) Renew(_ context.Context, id session.ID, owner string, ttl time.Duration) error {
-	defer s.lock()()
-	if holder, ok := get(s.leases, id); !ok || holder != owner {
-		return session.ErrNotFound
-	}
-	put(s.leases, id, owner, ttl)
-	return nil
-}
-
-// Release implements [session.Store].
-func (s *Store) Release(_ context.Context, id session.ID, owner string, pause time.Duration) error {
-	defer s.lock()()
-	if holder, ok := get(s.leases, id); !ok || holder != owner {
-		return nil
-	}
-	put(s.leases, id, "", pause)
-	s.notices.Tell(id)
-	return nil
-}
-
-// Watch implements [session.Store].
-func (s *Store) Watch(id session.ID) (changed <-chan struct{}, stop func()) {
-	return s.notices.Watch(id)
+func sweep[K comparable, T any](m map[K]timed[T], now time.Time) {
+	maps.DeleteFunc(m, func(_ K, t timed[T]) bool { return t.over(now) })
 }
 
 // Consume implements [session.Store].
-func (s *Store) Consume(_ context.Context, name string, keep time.Duration) error {
-	defer s.lock()()
-	if _, ok := get(s.spent, name); ok {
+func (s *Store) Consume(_ context.Context, name string, ttl time.Duration) error {
+	shard := s.name(name)
+	defer shard.Unlock()
+	if _, ok := shard.spent[name].get(); ok {
 		return session.ErrSpent
 	}
-	put(s.spent, name, struct{}{}, keep)
+	shard.spent[name] = keep(struct{}{}, ttl)
 	return nil
 }
 
-// Find implements [session.Store].
-func (s *Store) Find(_ context.Context, index session.Index) ([]session.ID, error) {
-	defer s.lock()()
-	return slices.Collect(maps.Keys(s.indexes[index])), nil
-}
-
-// Due implements [session.Store].
-func (s *Store) Due(_ context.Context, now time.Time, limit int) ([]session.ID, error) {
-	defer s.lock()()
-	var ids []session.ID
-	for id, due := range s.due {
-		if !due.After(now) {
-			ids = append(ids, id)
-		}
-	}
-	slices.SortFunc(ids, func(a, b session.ID) int { return s.due[a].Compare(s.due[b]) })
-	return ids[:min(len(ids), limit)], nil
-}
-
-// Schedule implements [session.Store].
-func (s *Store) Schedule(_ context.Context, id session.ID, due time.Time) error {
-	defer s.lock()()
-	if _, ok := s.due[id]; ok {
-		s.due[id] = due
-	}
-	return nil
+// Consumed implements [session.Store].
+func (s *Store) Consumed(_ context.Context, name string) (bool, error) {
+	shard := s.name(name)
+	defer shard.Unlock()
+	_, ok := shard.spent[name].get()
+	return ok, nil
 }
 
 // Ping implements [session.Store].

@@ -43,7 +43,7 @@ type Options struct {
 	CertFile         string        // PEM client certificate, with KeyFile; TLS only
 	KeyFile          string
 	Prefix           string       // of all keys and of the channel; "cloakroom:" if empty
-	Logger           *slog.Logger // for what the client library has to say; nil: discarded
+	Logger           *slog.Logger // also for what the client library has to say; nil: discarded
 }
 
 // Open makes a Store of a [URL]. It reads the files but does not connect: that the server is down is for [Store.Ping]
@@ -53,11 +53,14 @@ func Open(rawURL string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the store URL %w", err)
 	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
 	client, err := newClient(u, opts)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{client: client, prefix: opts.Prefix}
+	s := &Store{client: client, prefix: opts.Prefix, feeds: feeds{log: opts.Logger}}
 	if s.prefix == "" {
 		s.prefix = "cloakroom:"
 	}
@@ -86,7 +89,7 @@ func newClient(u *URL, opts Options) (redis.UniversalClient, error) {
 		WriteTimeout:          attemptTimeout,
 		PoolTimeout:           attemptTimeout,
 
-		DisableIdentity:          true, // CLIENT is not among the commands that the ACL user needs
+		DisableIdentity:          true, // CLIENT SETINFO is not among the commands that the ACL user needs
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if opts.Username != "" {
@@ -104,9 +107,6 @@ func newClient(u *URL, opts Options) (redis.UniversalClient, error) {
 			password, err := readPassword(opts.PasswordFile)
 			return username, password, err
 		}
-	}
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	logTo(opts.Logger)
 

@@ -50,24 +50,29 @@ redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2], 'NX')
 redis.call('PUBLISH', ARGV[3], ARGV[4])
 return old`)
 
-	// KEYS: lease. ARGV: owner, ms. Returns 1, or 0 (another has it) or 2 (it rests) and the ms left.
+	// KEYS: lease, work. ARGV: owner, ms, ms to remember the owner. Returns 1, 3 (it was abandoned), or 0 (another has
+	// it) or 2 (it rests) and the ms left.
 	acquireScript = redis.NewScript(`
 local holder = redis.call('GET', KEYS[1])
 if not holder or holder == ARGV[1] then
+  local last = redis.call('GET', KEYS[2])
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  return {1, 0}
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
+  return {last and last ~= ARGV[1] and 3 or 1, 0}
 end
 return {holder == '' and 2 or 0, redis.call('PTTL', KEYS[1])}`)
 
-	// KEYS: lease. ARGV: owner, ms.
+	// KEYS: lease, work. ARGV: owner, ms, ms to remember the owner.
 	renewScript = redis.NewScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
 return 1`)
 
-	// KEYS: lease. ARGV: owner, ms to rest, channel, id.
+	// KEYS: lease, work. ARGV: owner, ms to rest, channel, id.
 	releaseScript = redis.NewScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[2])
 if tonumber(ARGV[2]) > 0 then
   redis.call('SET', KEYS[1], '', 'PX', ARGV[2])
 else
@@ -80,4 +85,12 @@ return 1`)
 	consumeScript = redis.NewScript(`
 if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 end
 return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0`)
+
+	// KEYS: gone. ARGV: ms, ms to keep it. The latest time stays.
+	buryScript = redis.NewScript(`
+local at = redis.call('GET', KEYS[1])
+local old = tonumber(at)
+if not old or old < tonumber(ARGV[1]) then at = ARGV[1] end
+redis.call('SET', KEYS[1], at, 'PX', ARGV[2])
+return 1`)
 )

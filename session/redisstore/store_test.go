@@ -73,6 +73,18 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestTLSStore is the whole contract over TLS.
+func TestTLSStore(t *testing.T) {
+	certs := sessiontest.NewCerts(t)
+	server := sessiontest.RedisTLS(t, certs, "--aclfile", aclFile(t))
+	opts := secured(t, certs)
+	sessiontest.Run(t, func(t *testing.T) session.Store {
+		opts := opts
+		opts.Prefix = "cloakroom:" + t.Name() + ":"
+		return open(t, server.URL, opts)
+	})
+}
+
 // TestTLS is SES-10 on the wire: both sides show a certificate, and the user a password.
 func TestTLS(t *testing.T) {
 	certs := sessiontest.NewCerts(t)

@@ -39,7 +39,7 @@ func lease(t *testing.T, store session.Store) {
 	must(t, store.Release(t.Context(), id, "a", 0))
 	must(t, store.Release(t.Context(), id, "a", 0)) // a repetition
 	wantError(t, store.Renew(t.Context(), id, "a", time.Minute), session.ErrNotFound)
-	if hold := acquire(t, store, id, "b", time.Minute); !hold.Taken {
+	if hold := acquire(t, store, id, "b", time.Minute); !hold.Taken || hold.Abandoned {
 		t.Errorf("a released lease: %+v", hold)
 	}
 }
@@ -59,7 +59,16 @@ func leaseRace(t *testing.T, store session.Store) {
 func leaseRunsOut(t *testing.T, store session.Store) {
 	id := session.NewTicket().ID()
 	acquire(t, store, id, "a", 50*time.Millisecond)
-	eventually(t, func() bool { return acquire(t, store, id, "b", time.Minute).Taken })
+	eventually(t, func() bool {
+		hold := acquire(t, store, id, "b", time.Minute)
+		if hold.Taken && !hold.Abandoned {
+			t.Errorf("a lease that was never released: %+v", hold)
+		}
+		return hold.Taken
+	})
+	if hold := acquire(t, store, id, "b", time.Minute); !hold.Taken || hold.Abandoned {
+		t.Errorf("one's own: %+v", hold)
+	}
 	wantError(t, store.Renew(t.Context(), id, "a", time.Minute), session.ErrNotFound)
 	must(t, store.Release(t.Context(), id, "a", 0))
 	must(t, store.Renew(t.Context(), id, "b", time.Minute))
@@ -73,7 +82,13 @@ func leaseRests(t *testing.T, store session.Store) {
 	if hold.Taken || !hold.Resting || hold.Left > 100*time.Millisecond {
 		t.Errorf("a resting lease: %+v", hold)
 	}
-	eventually(t, func() bool { return acquire(t, store, id, "b", time.Minute).Taken })
+	eventually(t, func() bool {
+		hold := acquire(t, store, id, "b", time.Minute)
+		if hold.Abandoned {
+			t.Errorf("a lease that rested: %+v", hold)
+		}
+		return hold.Taken
+	})
 }
 
 func watch(t *testing.T, store session.Store) {
@@ -94,6 +109,7 @@ func watch(t *testing.T, store session.Store) {
 	acquire(t, store, rec.ID, "a", time.Minute)
 	step("an update", func() error { return store.Update(t.Context(), next(rec, "second")) })
 	step("a release", func() error { return store.Release(t.Context(), rec.ID, "a", time.Minute) })
+	step("Tell", func() error { return store.Tell(t.Context(), rec.ID) })
 	step("a delete", func() error {
 		_, err := store.Delete(t.Context(), rec.ID, session.ReasonLogout)
 		return err
@@ -123,4 +139,23 @@ func consumeAgain(t *testing.T, store session.Store) {
 	must(t, store.Consume(t.Context(), name, 50*time.Millisecond))
 	eventually(t, func() bool { return store.Consume(t.Context(), name, time.Minute) == nil })
 	wantError(t, store.Consume(t.Context(), name, time.Minute), session.ErrSpent)
+}
+
+func consumed(t *testing.T, store session.Store) {
+	name := "once:" + rand.Text()
+	want := func(want bool) {
+		t.Helper()
+		if got, err := store.Consumed(t.Context(), name); err != nil || got != want {
+			t.Fatalf("consumed %v, %v, want %v", got, err, want)
+		}
+	}
+	want(false)
+	want(false) // asking is not using
+	must(t, store.Consume(t.Context(), name, 100*time.Millisecond))
+	want(true)
+	eventually(t, func() bool {
+		seen, err := store.Consumed(t.Context(), name)
+		must(t, err)
+		return !seen
+	})
 }

@@ -44,7 +44,16 @@ func Run(t *testing.T, newStore func(t *testing.T) session.Store) {
 		{"watchers are told", watch},
 		{"a name is spent once (FLOW-06)", consumeRace},
 		{"a spent name is forgotten in time", consumeAgain},
+		{"a spent name is seen everywhere (BCL-11)", consumed},
 		{"indexes find sessions (BCL-19)", find},
+		{"index entries run out (BCL-19)", indexesRunOut},
+		{"many records at once", loadAll},
+		{"a scan finds what stays", scan},
+		{"a scan while sessions come and go", scanRace},
+		{"a scan takes no foreign cursor", scanCursor},
+		{"a logout is remembered (BCL-25)", bury},
+		{"of parallel logouts the latest stays", buryRace},
+		{"a login and a logout see each other (BCL-25)", loginLogoutRace},
 		{"due sessions", due},
 		{"what is past its time is gone", expiry},
 		{"ping", ping},
@@ -278,31 +287,26 @@ func touch(t *testing.T, store session.Store) {
 	wantGone(t, store, rec.ID, session.ReasonLogout)
 }
 
-func find(t *testing.T, store session.Store) {
-	first, second := newRecord(), newRecord()
-	second.Subject = first.Subject
-	must(t, store.Create(t.Context(), first, terms))
-	must(t, store.Create(t.Context(), second, terms))
-	want := func(index session.Index, ids ...session.ID) {
-		t.Helper()
-		got, err := store.Find(t.Context(), index)
-		must(t, err)
-		slices.Sort(got)
-		slices.Sort(ids)
-		if !slices.Equal(got, ids) {
-			t.Errorf("found %v, want %v", got, ids)
-		}
-	}
-	subject := session.SubjectIndex(first.Issuer, first.Subject)
-	want(subject, first.ID, second.ID)
-	want(session.SIDIndex(first.Issuer, first.SID), first.ID)
-	want(session.SubjectIndex("https://other.example.com", first.Subject))
-	must(t, store.Update(t.Context(), next(first, "second")))
-	want(subject, first.ID, second.ID)
-	_, err := store.Delete(t.Context(), first.ID, session.ReasonLogout)
+func loadAll(t *testing.T, store session.Store) {
+	first, second, gone := mustCreate(t, store), mustCreate(t, store), mustCreate(t, store)
+	later := start.Add(time.Minute)
+	must(t, store.Touch(t.Context(), second.ID, later, time.Hour))
+	_, err := store.Delete(t.Context(), gone.ID, session.ReasonLogout)
 	must(t, err)
-	want(subject, second.ID)
-	want(session.SIDIndex(first.Issuer, first.SID))
+	got, err := store.LoadAll(t.Context(), []session.ID{gone.ID, second.ID, session.NewTicket().ID(), first.ID})
+	must(t, err)
+	want := []session.Found{{Record: second, Seen: later}, {Record: first, Seen: start}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("found (-want +got):\n%s", diff)
+	}
+	if got, err := store.LoadAll(t.Context(), nil); err != nil || len(got) != 0 {
+		t.Errorf("of none: %v, %v", got, err)
+	}
+	record, seen, err := store.Load(t.Context(), second.ID)
+	must(t, err)
+	if diff := cmp.Diff(want[0], session.Found{Record: record, Seen: seen}); diff != "" {
+		t.Errorf("Load finds something else (-LoadAll +Load):\n%s", diff)
+	}
 }
 
 func due(t *testing.T, store session.Store) {
