@@ -119,6 +119,10 @@ func TestCapabilities(t *testing.T) {
 		{"back-channel logout", nil, without("backchannel_logout_session_supported"), "yes, by user", met},
 		{"back-channel logout", nil, without("backchannel_logout_supported"), "", met},
 		{"back-channel logout", nil, optest.Metadata("backchannel_logout_supported", "yes"), "", met},
+		{"front-channel logout", nil, optest.Fault{}, "yes, by session", met},
+		{"front-channel logout", nil, without("frontchannel_logout_session_supported"), "yes, by user", met},
+		{"front-channel logout", nil, without("frontchannel_logout_supported"), "", met},
+		{"front-channel logout", nil, optest.Metadata("frontchannel_logout_session_supported", 1), "", met},
 	} {
 		t.Run(tt.row+" "+tt.fault.String(), func(t *testing.T) {
 			cfg := goodConfig()

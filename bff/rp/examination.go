@@ -209,19 +209,27 @@ func (e *examination) logout() {
 		}
 		e.add(row)
 	}
+	e.logoutFromOP("back-channel logout", "if offered", "backchannel",
+		"a logout at the OP ends all sessions of the user", "a logout at the OP or elsewhere does not end sessions here")
+	e.logoutFromOP("front-channel logout", "if turned on", "frontchannel", "it does not say which session, and ends nothing here", "")
+}
+
+// logoutFromOP adds a row about a way of the OP to say that somebody has signed out, with what is worth knowing where it
+// names the user and not the session, and where there is no such way.
+func (e *examination) logoutFromOP(name, asked, channel, byUser, without string) {
 	var supported, session bool
 	err := errors.Join(
-		e.doc.read("backchannel_logout_supported", &supported), e.doc.read("backchannel_logout_session_supported", &session))
-	row := Capability{Name: "back-channel logout", Asked: "if offered", Met: true}
+		e.doc.read(channel+"_logout_supported", &supported), e.doc.read(channel+"_logout_session_supported", &session))
+	row := Capability{Name: name, Asked: asked, Met: true}
 	switch {
 	case err != nil:
 		row.Advice = err.Error()
 	case supported && session:
 		row.Offered = "yes, by session"
 	case supported:
-		row.Offered, row.Advice = "yes, by user", "a logout at the OP ends all sessions of the user"
+		row.Offered, row.Advice = "yes, by user", byUser
 	default:
-		row.Advice = "a logout at the OP or elsewhere does not end sessions here"
+		row.Advice = without
 	}
 	e.add(row)
 }

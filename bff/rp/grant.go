@@ -105,10 +105,12 @@ func (c *Client) verifyLogin(ctx context.Context, p *provider, t tokens, r Autho
 	if err := c.checkDetails(ctx, t.details, c.cfg.AuthorizationDetails); err != nil {
 		return nil, err
 	}
-	claims := maps.Clone(id.claims)
-	if err := c.addUserinfo(ctx, p, t.access, id.Subject, claims); err != nil {
+	userinfo, err := c.askUserinfo(ctx, p, t.access, id.Subject)
+	if err != nil {
 		return nil, err
 	}
+	claims := maps.Clone(id.claims)
+	maps.Copy(claims, userinfo)
 	if t.scope == nil {
 		t.scope = slices.Clone(c.cfg.Scopes)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -61,14 +60,10 @@ func (c *Client) verifyJWT(ctx context.Context, p *provider, raw string, k jwtKi
 	case signature.err != nil:
 		return nil, k.refuse("IDT-02", signature.err.Error())
 	}
-	members, notClaims := parseMembers(signature.payload)
+	claims, notClaims := k.readClaims(signature.payload)
 	if notClaims != nil {
-		return nil, k.refuse("IDT-25", "its claims are "+notClaims.Error())
+		return nil, notClaims
 	}
-	if k.forbidden != "" && members.has(k.forbidden) {
-		return nil, k.refuse("IDT-22", k.forbidden+" says that it is another kind of token")
-	}
-	claims := members.withoutNull()
 	if err != nil {
 		return nil, c.nameFailure(k, claims)
 	}
@@ -78,15 +73,58 @@ func (c *Client) verifyJWT(ctx context.Context, p *provider, raw string, k jwtKi
 	return claims, c.checkAudience(k, claims)
 }
 
+// readClaims reads the payload of a JWS as claims, without those that are null.
+func (k jwtKind) readClaims(payload []byte) (object, error) {
+	members, err := parseMembers(payload)
+	if err != nil {
+		return nil, k.refuse("IDT-25", "its claims are "+err.Error())
+	}
+	if k.forbidden != "" && members.has(k.forbidden) {
+		return nil, k.refuse("IDT-22", k.forbidden+" says that it is another kind of token")
+	}
+	return members.withoutNull(), nil
+}
+
+// peek checks the header of a JWS and reads its claims. Nobody has looked at the signature: what they say can be a reason
+// to refuse it, and for nothing else.
+func (k jwtKind) peek(jws string) (unverified object, err error) {
+	if err := k.checkHeader(jws); err != nil {
+		return nil, err
+	}
+	payload, err := payloadOf(jws)
+	if err != nil {
+		return nil, k.refuse("IDT-30", err.Error())
+	}
+	return k.readClaims(payload)
+}
+
+// payloadOf is the second part of a JWS in compact form.
+func payloadOf(jws string) ([]byte, error) {
+	_, rest, _ := strings.Cut(jws, ".")
+	part, _, _ := strings.Cut(rest, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		return nil, errors.New("its payload is not base64url")
+	}
+	return payload, nil
+}
+
 // nameFailure says which of its checks go-oidc means, without the values that its own text holds.
 func (c *Client) nameFailure(k jwtKind, claims object) error {
-	if iss, err := claims.text("iss"); err != nil || iss != c.cfg.Issuer {
-		return k.refuse("IDT-06", "iss is not the configured issuer")
+	if err := c.checkIssuer(k, claims); err != nil {
+		return err
 	}
 	if err := c.checkAudience(k, claims); err != nil {
 		return err
 	}
 	return k.refuse("IDT-25", "a claim has the wrong type")
+}
+
+func (c *Client) checkIssuer(k jwtKind, claims object) error {
+	if iss, err := claims.text("iss"); err != nil || iss != c.cfg.Issuer {
+		return k.refuse("IDT-06", "iss is not the configured issuer")
+	}
+	return nil
 }
 
 func (c *Client) checkAudience(k jwtKind, claims object) error {
@@ -133,14 +171,18 @@ func (s *signatureCheck) VerifySignature(ctx context.Context, jws string) ([]byt
 	return s.payload, s.err
 }
 
-// base64url is one part of a JWS or JWE in compact form. Neither whitespace nor padding nor the JSON form gets past
-// it, which go-jose would read as well.
-var base64url = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+// isBase64URL reports whether a text can be one part of a JWS or JWE in compact form. Neither whitespace nor padding nor
+// the JSON form gets past it, which go-jose would read as well.
+func isBase64URL(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+}
 
 // checkHeader checks everything that can be known before the signature is looked at.
 func (k jwtKind) checkHeader(raw string) error {
-	parts := strings.Split(raw, ".")
-	if len(parts) != 3 || !base64url.MatchString(parts[1]) {
+	parts := strings.SplitN(raw, ".", 4)
+	if len(parts) != 3 || !isBase64URL(parts[1]) {
 		return k.refuse("IDT-30", "it is no JWS in compact form")
 	}
 	header, err := parseHeader(parts[0])
@@ -150,7 +192,7 @@ func (k jwtKind) checkHeader(raw string) error {
 	if alg, err := header.text("alg"); err != nil || alg != k.alg { // none included (IDT-04)
 		return k.refuse("IDT-03", "its alg is not the configured "+k.alg)
 	}
-	if !base64url.MatchString(parts[2]) {
+	if !isBase64URL(parts[2]) {
 		return k.refuse("IDT-30", "it has no signature")
 	}
 	if header.has("crit") { // we understand no extension (RFC 7515 §4.1.11)
@@ -165,7 +207,7 @@ func (k jwtKind) checkHeader(raw string) error {
 // parseHeader reads the first part of a JWS or JWE.
 func parseHeader(part string) (object, error) {
 	decoded, err := base64.RawURLEncoding.Strict().DecodeString(part)
-	if err != nil || !base64url.MatchString(part) { // the decoder skips line ends
+	if err != nil || !isBase64URL(part) { // the decoder skips line ends
 		return nil, errors.New("its header is not base64url")
 	}
 	header, err := parseObject(decoded)

@@ -54,7 +54,7 @@ func (e Encryption) checkHeader(raw string) error {
 	parts := strings.Split(raw, ".")
 	for i, part := range parts {
 		direct := i == 1 && e.Alg == "ECDH-ES" // which has no encrypted key
-		if !base64url.MatchString(part) && !(direct && part == "") {
+		if !isBase64URL(part) && !(direct && part == "") {
 			return errors.New("it is no JWE in compact form")
 		}
 	}

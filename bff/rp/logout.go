@@ -10,18 +10,19 @@ import (
 	"github.com/cloakroom/cloakroom/session/secret"
 )
 
-// EndSessionURL returns where to send the browser so that the user signs out at the OP (RP-Initiated Logout §2). The
-// hint is the raw ID token and may be empty; state comes back with the browser and may be empty, too. The return
-// address is the configured one (RPL-05). Errors: ErrUnsupported when the OP has no such endpoint, ErrUnavailable.
-func (c *Client) EndSessionURL(idTokenHint secret.String, state string) (string, error) {
+// EndSessionRequest is the request with which a user signs out at the OP (RP-Initiated Logout §2): where the browser
+// goes, and the parameters that it takes there, by GET or POST. The hint is the raw ID token and may be empty; state
+// comes back with the browser and may be empty, too. The return address is the configured one (RPL-05). Errors:
+// ErrUnsupported when the OP has no such endpoint, ErrUnavailable.
+func (c *Client) EndSessionRequest(idTokenHint secret.String, state string) (endpoint string, params url.Values, err error) {
 	p, err := c.loaded()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if p.EndSessionEndpoint == "" {
-		return "", fmt.Errorf("%w: no end_session_endpoint", ErrUnsupported)
+		return "", nil, fmt.Errorf("%w: no end_session_endpoint", ErrUnsupported)
 	}
-	params := url.Values{"client_id": {c.cfg.ClientID}}
+	params = url.Values{"client_id": {c.cfg.ClientID}}
 	for name, value := range map[string]string{
 		"id_token_hint":            idTokenHint.Reveal(),
 		"post_logout_redirect_uri": c.cfg.PostLogoutRedirectURI,
@@ -31,7 +32,16 @@ func (c *Client) EndSessionURL(idTokenHint secret.String, state string) (string,
 			params.Set(name, value)
 		}
 	}
-	return withParams(p.EndSessionEndpoint, params)
+	return p.EndSessionEndpoint, params, nil
+}
+
+// EndSessionURL is EndSessionRequest as one address, for a redirect.
+func (c *Client) EndSessionURL(idTokenHint secret.String, state string) (string, error) {
+	endpoint, params, err := c.EndSessionRequest(idTokenHint, state)
+	if err != nil {
+		return "", err
+	}
+	return withParams(endpoint, params)
 }
 
 // Revoke asks the OP to forget a token (RFC 7009). The hint is refresh_token or access_token; of a grant that has both,

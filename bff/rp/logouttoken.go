@@ -25,15 +25,20 @@ type LogoutToken struct {
 	IssuedAt, ExpiresAt  time.Time
 }
 
+// SpentUntil is when no replica takes the token any more, so that its ID need not be remembered (BCL-11): there is one
+// leeway for the OP's clock, and one for the clock of a replica that is behind.
+func (t *LogoutToken) SpentUntil() time.Time { return t.ExpiresAt.Add(2 * leeway) }
+
 // VerifyLogoutToken checks a logout token that somebody posted to us, all of Back-Channel Logout 1.0 §2.6 but whether
-// its ID was seen before, which is the caller's to remember until ExpiresAt and the leeway of a minute are over
-// (BCL-11), and whether there is such a session. The error is ErrLogoutToken, or ErrUnavailable when the OP's metadata
-// or keys are not there.
+// its ID was seen before, which is the caller's to remember (BCL-11), and whether there is such a session.
+//
+// Anybody may post anything, so what costs most comes last (BCL-27). A token that is not for this client or says
+// something wrong of itself is refused before a key is looked up; only where the registration has tokens encrypted it has
+// to be decrypted first. What is not signed can only refuse: the same checks are made again of what was.
+//
+// The error is ErrLogoutToken, or ErrUnavailable for a token that may be good while the OP's metadata or keys are not
+// there.
 func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToken, error) {
-	p, err := c.loaded()
-	if err != nil {
-		return nil, err
-	}
 	kind := jwtKind{
 		refused:    ErrLogoutToken,
 		alg:        c.cfg.SigningAlg, // BCL-03
@@ -41,15 +46,41 @@ func (c *Client) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToke
 		typ:        c.isLogoutToken,
 		forbidden:  "nonce", // BCL-15
 	}
-	claims, err := c.openJWT(ctx, p, raw, kind)
+	jws, err := c.decrypt(raw, kind)
 	if err != nil {
 		return nil, err
 	}
-	t, err := c.checkTimes(kind, claims, "exp", "iat")
+	unverified, err := kind.peek(jws)
 	if err != nil {
 		return nil, err
 	}
-	token := &LogoutToken{Issuer: p.Issuer, IssuedAt: t.iat, ExpiresAt: t.exp}
+	if _, err := c.readLogoutToken(kind, unverified); err != nil {
+		return nil, err
+	}
+	p, err := c.loaded()
+	if err != nil {
+		return nil, err
+	}
+	claims, err := c.verifyJWT(ctx, p, jws, kind)
+	if err != nil {
+		return nil, err
+	}
+	return c.readLogoutToken(kind, claims)
+}
+
+// readLogoutToken checks everything that a logout token says.
+func (c *Client) readLogoutToken(kind jwtKind, claims object) (*LogoutToken, error) {
+	if err := c.checkIssuer(kind, claims); err != nil { // BCL-05
+		return nil, err
+	}
+	if err := c.checkAudience(kind, claims); err != nil { // BCL-06
+		return nil, err
+	}
+	t, err := c.checkTimes(kind, claims, "exp", "iat") // BCL-07, BCL-08
+	if err != nil {
+		return nil, err
+	}
+	token := &LogoutToken{Issuer: c.cfg.Issuer, IssuedAt: t.iat, ExpiresAt: t.exp}
 	for name, field := range map[string]*string{"sub": &token.Subject, "sid": &token.SID, "jti": &token.ID} {
 		if err := claims.read(name, field); err != nil {
 			return nil, kind.refuse("BCL-13", err.Error())

@@ -56,7 +56,7 @@ func TestLogoutToken(t *testing.T) {
 		{"BCL-06 aud as an array", "", claims{"aud": []string{"app"}}, ""},
 		{"BCL-06 aud with another", "", claims{"aud": []string{"app", "another"}}, "IDT-08"},
 		{"BCL-07 exp missing", "", claims{"exp": nil}, "IDT-10"},
-		{"BCL-07 exp null", "", claims{"exp": null}, "IDT-25"},
+		{"BCL-07 exp null", "", claims{"exp": null}, "IDT-10"},
 		{"BCL-07 exp past", "", claims{"iat": fuzzTime.Unix() - 180, "exp": fuzzTime.Unix() - 61}, "IDT-10"},
 		{"BCL-07 exp within the leeway", "", claims{"iat": fuzzTime.Unix() - 120, "exp": fuzzTime.Unix() - 59}, ""},
 		{"BCL-07 exp as a string", "", claims{"exp": "9999999999"}, "IDT-10"},
@@ -100,12 +100,24 @@ func TestLogoutToken(t *testing.T) {
 			if header == "" {
 				header = logoutHeader
 			}
-			token, err := c.VerifyLogoutToken(t.Context(), sign(key, header, logoutClaims(t, tt.change)))
+			raw := sign(key, header, logoutClaims(t, tt.change))
+			token, err := c.VerifyLogoutToken(t.Context(), raw)
 			if tt.want == "" && err != nil {
 				t.Error(err)
 			}
 			if tt.want != "" && (token != nil || !errors.Is(err, ErrLogoutToken) || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("error %v, want ErrLogoutToken and %q", err, tt.want)
+			}
+			// BCL-27: what a token says wrong of itself is noticed without any keys.
+			c.provider.Store(nil)
+			_, keyless := c.VerifyLogoutToken(t.Context(), raw)
+			switch {
+			case tt.want == "" || tt.want == "IDT-02":
+				if !errors.Is(keyless, ErrUnavailable) {
+					t.Errorf("without keys: %v, want ErrUnavailable", keyless)
+				}
+			case keyless == nil || keyless.Error() != err.Error():
+				t.Errorf("without keys: %v, want %v", keyless, err)
 			}
 		})
 	}
@@ -130,8 +142,8 @@ func TestLogoutTokenFields(t *testing.T) {
 	if _, err := c.VerifyLogoutToken(t.Context(), sign(another, logoutHeader, logoutClaims(t, nil))); !errors.Is(err, ErrLogoutToken) {
 		t.Errorf("another key: %v", err)
 	}
-	if _, err := new(Client).VerifyLogoutToken(t.Context(), ""); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("before Load: %v, want ErrUnavailable", err)
+	if until := token.SpentUntil(); !until.Equal(token.ExpiresAt.Add(2 * time.Minute)) {
+		t.Errorf("spent until %v, which is %v after its exp", until, until.Sub(token.ExpiresAt))
 	}
 }
 
@@ -177,10 +189,13 @@ func TestEncryptedLogoutToken(t *testing.T) {
 	}
 }
 
-// FuzzLogoutToken: whatever an OP signs, a token that is accepted names somebody, and is no older than it may be.
+// FuzzLogoutToken: whatever an OP signs, a token that is accepted names somebody, and is no older than it may be; without
+// keys none is.
 func FuzzLogoutToken(f *testing.F) {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	c, _ := fuzzClient(f, key)
+	keyless, _ := fuzzClient(f, key)
+	keyless.provider.Store(nil)
 	good := logoutClaims(f, nil)
 	for _, header := range []string{logoutHeader, `{"alg":"EdDSA"}`, `{"alg":"none"}`, `{"typ":["logout+jwt"]}`} {
 		f.Add(header, good, "")
@@ -195,6 +210,9 @@ func FuzzLogoutToken(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header, claims, raw string) {
 		if raw == "" {
 			raw = sign(key, header, claims)
+		}
+		if _, err := keyless.VerifyLogoutToken(t.Context(), raw); !errors.Is(err, ErrLogoutToken) && !errors.Is(err, ErrUnavailable) {
+			t.Errorf("without keys: %v", err)
 		}
 		token, err := c.VerifyLogoutToken(t.Context(), raw)
 		if err != nil {

@@ -2,8 +2,10 @@ package rp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -17,29 +19,66 @@ var idTokenOnly = []string{
 	"c_hash", "s_hash",
 }
 
-// addUserinfo asks the userinfo endpoint, as the configuration says, and lays its claims over those of the ID token.
-// An answer about another subject is ErrMismatch in every mode: the access token is then not this user's (UIN-01).
-func (c *Client) addUserinfo(ctx context.Context, p *provider, access secret.String, subject string, claims object) error {
+// Claims asks the userinfo endpoint again (Core §5.3) and returns what a login would find out now: the claims of the newest
+// ID token, which was verified when it came, and over them those of userinfo. Of what was known from before, no more
+// stays than how the user signed in, which the ID token of a refresh may leave out: a claim that the OP has ceased to
+// make is gone. The result is nil where the endpoint is not asked, or, in mode auto, does not answer.
+//
+// Errors: ErrMismatch when the answer is about another subject than that of the ID token; in mode required also
+// ErrUnavailable, and an answer that fails a check.
+func (c *Client) Claims(ctx context.Context, access, idToken secret.String, known map[string]json.RawMessage) (
+	map[string]json.RawMessage, error,
+) {
+	p, err := c.loaded()
+	if err != nil {
+		return nil, err
+	}
+	payload, err := payloadOf(idToken.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("the session's ID token: %w", err)
+	}
+	newest, err := parseObject(payload)
+	if err != nil {
+		return nil, fmt.Errorf("the session's ID token is %w", err)
+	}
+	subject, err := newest.text("sub")
+	if err != nil {
+		return nil, fmt.Errorf("the session's ID token: %w", err)
+	}
+	userinfo, err := c.askUserinfo(ctx, p, access, subject)
+	if userinfo == nil || err != nil {
+		return nil, err
+	}
+	claims := object{}
+	maps.Copy(claims, known)
+	maps.DeleteFunc(claims, func(name string, _ json.RawMessage) bool { return !slices.Contains(idTokenOnly, name) })
+	maps.Copy(claims, newest)
+	maps.Copy(claims, userinfo)
+	return claims, nil
+}
+
+// askUserinfo asks the userinfo endpoint, as the configuration says, for what there is to be laid over the claims of an
+// ID token; nil is nothing. An answer about another subject is ErrMismatch in every mode: the access token is then not
+// this user's (UIN-01).
+func (c *Client) askUserinfo(ctx context.Context, p *provider, access secret.String, subject string) (object, error) {
 	if c.cfg.Userinfo == UserinfoOff || p.UserinfoEndpoint == "" {
-		return nil
+		return nil, nil
 	}
 	userinfo, err := c.userinfo(ctx, p, access)
 	if err != nil {
 		if c.cfg.Userinfo == UserinfoRequired {
-			return err
+			return nil, err
 		}
-		c.log.WarnContext(ctx, "userinfo failed; the login goes on with the claims of the ID token", "err", err)
-		return nil
+		c.log.WarnContext(ctx, "userinfo failed; going on with the claims there are", "err", err)
+		return nil, nil
 	}
 	if sub, err := userinfo.text("sub"); err != nil || sub != subject {
-		return fmt.Errorf("%w: the sub of userinfo is not that of the ID token (UIN-01)", ErrMismatch)
+		return nil, fmt.Errorf("%w: the sub of userinfo is not that of the ID token (UIN-01)", ErrMismatch)
 	}
-	for name, value := range userinfo {
-		if !slices.Contains(idTokenOnly, name) {
-			claims[name] = value
-		}
+	for _, name := range idTokenOnly {
+		delete(userinfo, name)
 	}
-	return nil
+	return userinfo, nil
 }
 
 // userinfo makes one userinfo request (Core §5.3.1).

@@ -2,12 +2,14 @@ package rp_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cloakroom/cloakroom/bff/optest"
 	"github.com/cloakroom/cloakroom/bff/rp"
+	"github.com/cloakroom/cloakroom/session/secret"
 )
 
 // TestUserinfo is UIN-01 to UIN-06.
@@ -171,5 +173,112 @@ func TestEncryptedUserinfo(t *testing.T) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestClaims: userinfo is asked again, with the checks of a login (UIN-01 to UIN-06).
+func TestClaims(t *testing.T) {
+	t.Parallel()
+	userinfo := optest.UserInfoEndpoint
+	const (
+		used   = "used"
+		absent = "nothing is known in mode auto, an error when required"
+		fatal  = "ErrMismatch in both modes"
+	)
+	for _, tt := range []struct {
+		id    string
+		fault optest.Fault
+		want  string
+	}{
+		{"UIN-02", optest.Fault{}, used},
+		{"UIN-05", optest.UserInfoConflictingClaims, used},
+		{"UIN-01", optest.UserInfoOtherSubject, fatal},
+		{"UIN-01", optest.UserInfoNoSubject, fatal},
+		{"UIN-03", optest.ContentType(userinfo, "application/jwt"), absent},
+		{"UIN-04", optest.HTML(userinfo), absent},
+		{"UIN-05", optest.Status(userinfo, 401), absent},
+		{"UIN-06", optest.Redirect(userinfo, 307, trap(t).URL), absent},
+		{"DIS-18", optest.Huge(userinfo), absent},
+	} {
+		for _, mode := range []rp.UserinfoMode{rp.UserinfoAuto, rp.UserinfoRequired} {
+			t.Run(tt.id+" "+tt.fault.String()+" "+string(mode), func(t *testing.T) {
+				f := startLoaded(t, func(_ *optest.Config, c *rp.Config) { c.Userinfo = mode })
+				grant := f.login()
+				f.op.ForgetRequests()
+				f.op.Fault(tt.fault, optest.UserInfoClaim("name", "Alice B."))
+				claims, err := f.client.Claims(t.Context(), grant.AccessToken, grant.IDToken, grant.Claims)
+				f.wantCount(userinfo, 1)
+				f.wantQuiet(err)
+				switch {
+				case tt.want == used && (err != nil || string(claims["name"]) != `"Alice B."`):
+					t.Errorf("claims %s, error %v", claims, err)
+				case tt.want == fatal && !errors.Is(err, rp.ErrMismatch),
+					tt.want == absent && mode == rp.UserinfoRequired && (err == nil || errors.Is(err, rp.ErrMismatch)),
+					tt.want == absent && mode == rp.UserinfoAuto && err != nil:
+					t.Errorf("error %v", err)
+				case tt.want != used && claims != nil:
+					t.Errorf("claims %s", claims)
+				}
+				for name, value := range claims {
+					if string(value) == `"from-userinfo"` || string(value) == "1" {
+						t.Errorf("userinfo set %s", name)
+					}
+				}
+			})
+		}
+	}
+	for _, fault := range []optest.Fault{{}, optest.WithoutMetadata("userinfo_endpoint")} {
+		t.Run("not asked "+fault.String(), func(t *testing.T) {
+			f := start(t, func(_ *optest.Config, c *rp.Config) {
+				if fault.String() == "" {
+					c.Userinfo = rp.UserinfoOff
+				}
+			})
+			f.op.Fault(fault)
+			f.load()
+			grant := f.login()
+			claims, err := f.client.Claims(t.Context(), grant.AccessToken, grant.IDToken, grant.Claims)
+			if claims != nil || err != nil {
+				t.Errorf("claims %s, error %v", claims, err)
+			}
+			f.wantCount(userinfo, 0)
+		})
+	}
+}
+
+// TestClaimsAfterChanges: a claim that the OP has ceased to make is gone, one of the newest ID token is there, and how the
+// user signed in stays when the ID token of a refresh does not say it.
+func TestClaimsAfterChanges(t *testing.T) {
+	t.Parallel()
+	f := startLoaded(t)
+	f.op.Fault(optest.UserInfoClaim("groups", []string{"admin"}), optest.IDTokenClaim("acr", "mfa"), optest.IDTokenClaim("plan", "free"))
+	first := f.login()
+	if string(first.Claims["groups"]) != `["admin"]` {
+		t.Fatalf("claims %s", first.Claims)
+	}
+	f.op.ClearFaults()
+	f.op.Fault(optest.WithoutIDTokenClaim("acr"), optest.WithoutIDTokenClaim("auth_time"), optest.IDTokenClaim("plan", "paid"))
+	second, err := f.client.Refresh(t.Context(), first.RefreshToken, first.Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := maps.Clone(first.Claims)
+	maps.Copy(known, second.Claims) // as a session keeps them
+	claims, err := f.client.Claims(t.Context(), second.AccessToken, second.IDToken, known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"groups": "", "acr": `"mfa"`, "auth_time": string(first.Claims["auth_time"]), "plan": `"paid"`, "name": `"Alice"`, "sub": `"alice"`,
+	} {
+		if got := string(claims[name]); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	if string(known["groups"]) == "" {
+		t.Error("the claims of the session have been changed")
+	}
+	if _, err := f.client.Claims(t.Context(), second.AccessToken, secret.String{}, known); err == nil {
+		t.Error("without an ID token: no error")
 	}
 }
