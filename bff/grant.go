@@ -22,6 +22,7 @@ func newLogin(provider string, g *rp.Grant) (session.Login, error) {
 		Issuer:   g.Identity.Issuer,
 		Subject:  g.Identity.Subject,
 		SID:      g.Identity.SID,
+		IssuedAt: g.Identity.IssuedAt,
 		Identity: identity,
 		Claims:   g.Claims,
 		Tokens:   tokens(g),
@@ -77,6 +78,20 @@ func (r *Refresher) Refresh(ctx context.Context, s *session.Session) (*session.R
 	maps.Copy(claims, s.Claims)
 	maps.Copy(claims, grant.Claims)
 	return &session.Refreshed{Tokens: tokens(grant), Identity: identity, Claims: claims}, nil
+}
+
+// Claims implements [session.Refresher]. An answer about somebody else is [session.ErrGrantRefused]: what the session has
+// for an access token is not its user's (UIN-01).
+func (r *Refresher) Claims(ctx context.Context, s *session.Session) (map[string]json.RawMessage, error) {
+	provider, ok := r.providers.byName(s.Provider)
+	if !ok {
+		return nil, fmt.Errorf("provider %s is not configured any more", s.Provider)
+	}
+	claims, err := provider.Client.Claims(ctx, s.Tokens.Access, s.Tokens.ID, s.Claims)
+	if errors.Is(err, rp.ErrMismatch) {
+		return nil, fmt.Errorf("%w: %w", session.ErrGrantRefused, err)
+	}
+	return claims, err
 }
 
 // Revoke implements [session.Refresher]: the refresh token first, since with it most OPs end the access token too

@@ -107,3 +107,32 @@ func TestRefresherRevokes(t *testing.T) {
 		}
 	}
 }
+
+// pains.md 14: what userinfo says now is laid over the ID token's claims; an answer about somebody else ends the session
+// (UIN-01), and one that does not come leaves everything as it was.
+func TestRefresherAsksForClaims(t *testing.T) {
+	a := newApp(t)
+	s := a.signedIn()
+	r := NewRefresher(a.Providers)
+	a.op.Fault(optest.UserInfoClaim("name", "Alice B."))
+	claims, err := r.Claims(t.Context(), s)
+	if err != nil || string(claims["name"]) != `"Alice B."` || string(claims["email"]) != `"alice@example.com"` ||
+		string(claims["sid"]) != string(s.Claims["sid"]) {
+		t.Errorf("claims %s, error %v", claims, err)
+	}
+	if name := string(s.Claims["name"]); name != `"Alice"` {
+		t.Errorf("the session has changed: name %s", name)
+	}
+	a.op.Fault(optest.UserInfoOtherSubject)
+	if claims, err := r.Claims(t.Context(), s); claims != nil || !errors.Is(err, session.ErrGrantRefused) {
+		t.Errorf("of another user: %s, error %v", claims, err)
+	}
+	a.op.Fault(optest.Status(optest.UserInfoEndpoint, 503))
+	if claims, err := r.Claims(t.Context(), s); claims != nil || err != nil {
+		t.Errorf("of an OP in trouble: %s, error %v", claims, err)
+	}
+	s.Provider = "gone"
+	if _, err := r.Claims(t.Context(), s); err == nil {
+		t.Error("of a provider that is gone: no error")
+	}
+}

@@ -25,8 +25,9 @@ var backends = []backend{{"memory", func(*testing.T) func() session.Store {
 	return func() session.Store { return store }
 }}}
 
-// everywhere runs a test on every backend.
+// everywhere runs a test on every backend, beside other tests: most of its time it waits for a server.
 func everywhere(t *testing.T, test func(t *testing.T, open func() session.Store)) {
+	t.Parallel()
 	for _, b := range backends {
 		t.Run(b.name, func(t *testing.T) { test(t, b.open(t)) })
 	}

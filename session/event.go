@@ -15,6 +15,11 @@ const (
 	ReasonRefreshUncertain Reason = "refresh_uncertain" // a refresh was sent and never answered
 	ReasonUserLimit        Reason = "user_limit"        // the user's newer sessions are as many as one may have
 	ReasonKeyRetired       Reason = "key_retired"       // the key that sealed it is no longer in the key ring
+
+	ReasonBackchannel  Reason = "backchannel_logout"  // the OP said so, from server to server
+	ReasonFrontchannel Reason = "frontchannel_logout" // the OP said so, through the browser
+	ReasonUser         Reason = "ended_by_user"       // the user, from another session or everywhere
+	ReasonAdmin        Reason = "ended_by_admin"      // an operator, through the admin listener
 )
 
 // err is what a caller with a ticket of a session that ended for this reason hears.
@@ -23,14 +28,32 @@ func (r Reason) err() error {
 	case "":
 		return ErrNone
 	case ReasonIdle:
-		return ErrIdle
+		return &over{ErrIdle, r}
 	case ReasonExpired:
-		return ErrExpired
+		return &over{ErrExpired, r}
 	case ReasonReplaced:
-		return ErrReplaced
+		return &over{ErrReplaced, r}
 	default:
-		return ErrEnded
+		return &over{ErrEnded, r}
 	}
+}
+
+// over is one of the errors that say that a session has ended, with the reason.
+type over struct {
+	error
+	reason Reason
+}
+
+// Unwrap makes [errors.Is] find ErrEnded and its like.
+func (o *over) Unwrap() error { return o.error }
+
+// Cause is the reason behind an error which says that a session has ended: more than [Anonymous] tells, for the user
+// whose session it was. It is "" for every other error, and where the reason is not known any more.
+func Cause(err error) Reason {
+	if o, ok := errors.AsType[*over](err); ok {
+		return o.reason
+	}
+	return ""
 }
 
 // Anonymous tells why nobody is signed in, as an application may know it: "none", "idle", "expired" or "ended". It is
@@ -57,6 +80,7 @@ const (
 	EventLogin         EventKind = "login"
 	EventRefreshed     EventKind = "refreshed"
 	EventRefreshFailed EventKind = "refresh_failed" // Err says why; an end, if it follows, is its own event
+	EventExtended      EventKind = "extended"       // at the user's request
 	EventEnded         EventKind = "ended"
 	EventRevoked       EventKind = "revoked"
 	EventRevokeFailed  EventKind = "revoke_failed"

@@ -23,3 +23,11 @@ func (m *Manager) Sweep(ctx context.Context) error { return m.sweep(ctx) }
 
 // Keys are the keys as the ring holds them, for printing.
 func (r *KeyRing) Keys() any { return *r.keys.Load() }
+
+// Bound is how many sessions have requests under way.
+func (m *Manager) Bound() (sessions int) {
+	for i := range m.bonds.shards {
+		sessions += len(m.bonds.shards[i].ids())
+	}
+	return sessions
+}

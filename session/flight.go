@@ -10,20 +10,23 @@ import (
 // flight is the one refresh of a session in this process. After done is closed, session is the newest that is known,
 // nil when it has ended, and err says what went wrong.
 type flight struct {
-	done    chan struct{}
-	session *Session
-	err     error
+	forced    bool // by [Manager.Renew]: due or not, if it is not too soon
+	abandoned bool // the lease, by another replica
+	done      chan struct{}
+	session   *Session
+	renewed   bool // forced, and it was not too soon
+	err       error
 }
 
 // join returns the flight of a session and begins it if there is none. A flight belongs to no request: it goes on when
 // ctx ends (RFR-25). One that failed stays for as long as the session has to rest.
-func (m *Manager) join(ctx context.Context, s *Session) *flight {
+func (m *Manager) join(ctx context.Context, s *Session, forced bool) *flight {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if f, ok := m.flights[s.ID]; ok {
 		return f
 	}
-	f := &flight{done: make(chan struct{})}
+	f := &flight{forced: forced, done: make(chan struct{})}
 	if m.closed {
 		f.err = fmt.Errorf("%w: shutting down", ErrRefreshUnavailable)
 		close(f.done)
@@ -31,9 +34,7 @@ func (m *Manager) join(ctx context.Context, s *Session) *flight {
 	}
 	m.flights[s.ID] = f
 	m.work.Go(func() {
-		var rest time.Duration
-		f.session, rest, f.err = m.refresh(context.WithoutCancel(ctx), s)
-		close(f.done)
+		rest := m.refresh(context.WithoutCancel(ctx), s, f)
 		forget := func() {
 			m.mu.Lock()
 			delete(m.flights, s.ID)
@@ -44,31 +45,38 @@ func (m *Manager) join(ctx context.Context, s *Session) *flight {
 		} else {
 			forget()
 		}
+		close(f.done)
 	})
 	return f
 }
 
-// refresh is a flight: it waits for the lease, refreshes, and gives the lease back. rest is how long nobody shall try
-// again.
-func (m *Manager) refresh(ctx context.Context, s *Session) (newest *Session, rest time.Duration, err error) {
-	newest, rest, err = m.turn(ctx, s)
-	if newest != nil || err != nil {
-		return newest, rest, err
+// refresh flies: it waits for the lease, refreshes, and gives the lease back. rest is how long nobody shall try again.
+func (m *Manager) refresh(ctx context.Context, s *Session, f *flight) (rest time.Duration) {
+	f.session, rest, f.err = m.turn(ctx, s, f)
+	if f.session != nil || f.err != nil {
+		return rest
 	}
 	stop := m.keepLease(ctx, s.ID)
-	newest, rest, err = m.redeem(ctx, s.ticket)
+	if f.abandoned {
+		m.giveWay(ctx, s, f.forced)
+	}
+	f.session, rest, f.err = m.redeem(ctx, s.ticket, f)
+	if f.renewed && f.err == nil && !f.session.doubt {
+		f.session, f.err = m.reclaim(ctx, f.session)
+	}
 	stop()
 	if err := m.store.Release(ctx, s.ID, m.owner, rest); err != nil {
 		m.log.WarnContext(ctx, "a refresh lease could not be released and runs out by itself",
 			"session", s.ID, "err", err)
 	}
-	return newest, rest, err
+	return rest
 }
 
 // turn returns neither a session nor an error when this replica has the lease. It returns a session when another has
-// refreshed it meanwhile (RFR-26). Without a store there is no lease, and no refresh (RFR-30). A store that was hanging
-// may give us the lease after we have gone away; then it is ours at the next try.
-func (m *Manager) turn(ctx context.Context, s *Session) (*Session, time.Duration, error) {
+// refreshed it meanwhile (RFR-26), unless the refresh is forced: the other may not have finished. Without a store there
+// is no lease, and no refresh (RFR-30). A store that was hanging may give us the lease after we have gone away; then it
+// is ours at the next try.
+func (m *Manager) turn(ctx context.Context, s *Session, f *flight) (*Session, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, turnTimeout)
 	defer cancel()
 	var changed <-chan struct{}
@@ -78,6 +86,7 @@ func (m *Manager) turn(ctx context.Context, s *Session) (*Session, time.Duration
 		case err != nil:
 			return nil, 0, unavailable(err)
 		case hold.Taken:
+			f.abandoned = hold.Abandoned
 			return nil, 0, nil
 		case hold.Resting:
 			return nil, hold.Left, fmt.Errorf("%w: it has just failed", ErrRefreshUnavailable)
@@ -88,7 +97,7 @@ func (m *Manager) turn(ctx context.Context, s *Session) (*Session, time.Duration
 			defer stop()
 		}
 		newest, due, err := m.reread(ctx, s.ticket)
-		if err != nil || !due {
+		if err != nil || !due && !f.forced {
 			return newest, 0, err
 		}
 		select {
@@ -100,9 +109,27 @@ func (m *Manager) turn(ctx context.Context, s *Session) (*Session, time.Duration
 	}
 }
 
+// giveWay waits for a while when the lease has run out in the hands of another replica. That one may live, and have new
+// tokens which it could not store while the store was away: to send the old refresh token once more would look like
+// theft (RFR-20, RFR-29). What it stores now, redeem finds.
+func (m *Manager) giveWay(ctx context.Context, s *Session, forced bool) {
+	changed, stop := m.store.Watch(s.ID)
+	defer stop()
+	patience := time.After(giveWay)
+	first, due, err := m.reread(ctx, s.ticket)
+	for last := first; err == nil && last.version == first.version && (due || forced); {
+		select {
+		case <-changed:
+		case <-patience:
+			return
+		}
+		last, _, err = m.reread(ctx, s.ticket)
+	}
+}
+
 // reread opens the session as it is now and says whether it still has to be refreshed.
 func (m *Manager) reread(ctx context.Context, ticket Ticket) (s *Session, due bool, err error) {
-	s, err = m.Open(ctx, ticket)
+	s, err = m.load(ctx, ticket)
 	if err != nil {
 		return nil, false, err
 	}
@@ -140,9 +167,12 @@ func (m *Manager) keepLease(ctx context.Context, id ID) (stop func()) {
 }
 
 // redeem sends the refresh token, holding the lease, unless another replica has done so before (RFR-21).
-func (m *Manager) redeem(ctx context.Context, ticket Ticket) (newest *Session, rest time.Duration, err error) {
+func (m *Manager) redeem(ctx context.Context, ticket Ticket, f *flight) (newest *Session, rest time.Duration, err error) {
 	s, due, err := m.reread(ctx, ticket)
-	if err != nil || !due {
+	if err == nil && f.forced && m.refreshable(s) {
+		f.renewed, err = m.admitRenewal(ctx, s)
+	}
+	if err != nil || !due && !f.renewed {
 		return s, 0, err
 	}
 	got, err := m.ask(ctx, s)
@@ -179,7 +209,7 @@ func (m *Manager) ask(ctx context.Context, s *Session) (got *Refreshed, err erro
 }
 
 // refreshed stores what the OP sent before anyone uses it (RFR-22). If the session has ended meanwhile it stays ended,
-// and nobody shall use what came for it (RFR-24).
+// and what came for it is revoked like the tokens of a session that ends (RFR-24, BCL-24); nobody uses it either way.
 func (m *Manager) refreshed(ctx context.Context, s *Session, got *Refreshed) (*Session, error) {
 	next, err := m.write(ctx, s, func(s *Session) *Session { return s.renewed(got) })
 	switch {
@@ -192,7 +222,9 @@ func (m *Manager) refreshed(ctx context.Context, s *Session, got *Refreshed) (*S
 	case errors.Is(err, ErrStoreUnavailable):
 		m.log.ErrorContext(ctx, "refreshed tokens could not be stored and are lost", "session", s.ID, "err", err)
 	default:
-		m.revoke(ctx, s, got.Tokens)
+		if m.revokes(s.renewed(got), Cause(err)) {
+			m.revoke(ctx, s, got.Tokens)
+		}
 	}
 	return next, err
 }
@@ -206,7 +238,7 @@ func (m *Manager) refused(ctx context.Context, s *Session, got *Refreshed) (*Ses
 	settle, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	err := retry(settle, func() (err error) {
-		last, err = m.Open(settle, s.ticket)
+		last, err = m.load(settle, s.ticket)
 		return err
 	})
 	if err == nil && !last.Tokens.Refresh.Equal(s.Tokens.Refresh) {

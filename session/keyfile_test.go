@@ -176,7 +176,7 @@ func TestKeyFileRefused(t *testing.T) {
 				defer stop()
 				go func() { _ = f.ring.Run(ctx) }()
 				test.spoil(f)
-				time.Sleep(time.Minute)
+				time.Sleep(10 * time.Second)
 				synctest.Wait()
 				if !f.seals(first) || len(f.ring.Derive("test", 32)) != 1 {
 					t.Error("the keys were replaced")
@@ -188,7 +188,7 @@ func TestKeyFileRefused(t *testing.T) {
 				f.log.Reset()
 				_ = os.Remove(f.path)
 				f.put(second, first)
-				time.Sleep(time.Minute)
+				time.Sleep(10 * time.Second)
 				synctest.Wait()
 				if !f.seals(second) {
 					t.Error("the corrected file was not read")

@@ -8,8 +8,10 @@ import (
 	"time"
 )
 
-// clockSkew is how far the clocks of replicas may be apart.
-const clockSkew = time.Minute
+const (
+	clockSkew = time.Minute // how far the clocks of replicas may be apart
+	userBatch = 100         // sessions of a user that are read at a time
+)
 
 // succession returns when a session that a user begins now counts as created: now, or a moment after the newest of the
 // user's sessions, which a replica whose clock is ahead may have created. So the newest session is always the one that
@@ -53,26 +55,20 @@ func (m *Manager) limit(ctx context.Context, s *Session) {
 	}
 }
 
-// ofUser returns the live sessions of a user as far as they are in clear, the oldest first. What is past a deadline and
-// still there is the sweep's. The error is ErrStoreUnavailable.
+// ofUser returns the live sessions of a user as far as they are in clear, the oldest first. The error is
+// ErrStoreUnavailable.
 func (m *Manager) ofUser(ctx context.Context, issuer, subject string, now time.Time) ([]*Session, error) {
 	ids, err := m.store.Find(ctx, SubjectIndex(issuer, subject))
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	var live []*Session
-	for _, id := range ids {
-		rec, seen, err := m.store.Load(ctx, id)
-		if errors.Is(err, ErrNotFound) {
-			continue // the index is a hint
-		}
+	for batch := range slices.Chunk(ids, userBatch) {
+		found, err := m.store.LoadAll(ctx, batch)
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		s := rec.public().seen(seen, m.opts.IdleTimeout)
-		if s.over(now) == "" {
-			live = append(live, s)
-		}
+		live = append(live, m.live(found, now)...)
 	}
 	slices.SortFunc(live, func(a, b *Session) int {
 		return cmp.Or(a.begun(now).Compare(b.begun(now)), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))

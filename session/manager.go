@@ -38,8 +38,13 @@ type Options struct {
 	Refresher     Refresher     // nil: tokens are never refreshed nor revoked
 	RevokeTokens  bool          // at the OP, when a session ends and its tokens are at hand
 	PerUserLimit  int           // sessions of one user at a time (SES-03); 0 is no limit
-	Now           func() time.Time
-	Logger        *slog.Logger
+	// CacheSize is about how many opened sessions are kept in memory, so that most requests do without the store; 0 is
+	// none. What is served from there is at most two seconds old, and nothing is known to have happened to it since. A
+	// session takes what its tokens and claims take, some kilobytes: 50 000 are plenty, and only those used within the
+	// last minute are there.
+	CacheSize int
+	Now       func() time.Time
+	Logger    *slog.Logger
 	// OnEvent receives every event, from many goroutines, at once and in the course of the work: it must not block. ctx
 	// is that of the request which caused it, without its end, or of the sweep.
 	OnEvent func(ctx context.Context, e Event)
@@ -53,6 +58,10 @@ type Manager struct {
 	log     *slog.Logger
 	owner   string // of this replica's refresh leases
 	touches touches
+	cache   *cache
+	bonds   bonds
+
+	stopHearing func()
 
 	mu      sync.Mutex
 	closed  bool
@@ -70,7 +79,8 @@ type Login struct {
 	Claims    map[string]json.RawMessage
 	Tokens    Tokens
 	UserAgent string
-	Previous  ID // the session that this login replaces, "" for none
+	IssuedAt  time.Time // iat of the ID token; a logout of the user ends the login if it is not younger (BCL-25)
+	Previous  ID        // the session that this login replaces, "" for none
 }
 
 // NewManager makes a Manager. It starts nothing; see [Manager.Run].
@@ -83,15 +93,19 @@ func NewManager(store Store, ring *KeyRing, opts Options) *Manager {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Manager{
+	m := &Manager{
 		store: store, ring: ring, opts: opts, log: opts.Logger, owner: rand.Text(), flights: map[ID]*flight{},
+		cache: newCache(opts.CacheSize),
 	}
+	m.bonds.manager = m
+	m.stopHearing = store.Follow(hearing{m})
+	return m
 }
 
 // Create makes the session of a login, with a ticket that nobody has seen (FLOW-34, SES-11). The previous session of
 // the browser ends first, so that there are never two (ASVS 7.2.4). Without a refresh token the session ends with its
-// access token. A user who has more than PerUserLimit sessions then loses the oldest. The error is ErrStoreUnavailable,
-// or claims that are not JSON.
+// access token. A user who has more than PerUserLimit sessions then loses the oldest. Errors: ErrLoggedOut,
+// ErrStoreUnavailable, and claims that are not JSON.
 func (m *Manager) Create(ctx context.Context, login Login) (*Session, error) {
 	if login.Previous != "" {
 		if err := m.EndByID(ctx, login.Previous, ReasonReplaced); err != nil {
@@ -136,6 +150,9 @@ func (m *Manager) Create(ctx context.Context, login Login) (*Session, error) {
 		return nil, unavailable(err)
 	}
 	m.emit(ctx, Event{Kind: EventLogin}, s)
+	if err := m.heed(ctx, s, login.IssuedAt); err != nil {
+		return nil, err
+	}
 	m.limit(ctx, s)
 	return s, nil
 }
@@ -143,7 +160,24 @@ func (m *Manager) Create(ctx context.Context, login Login) (*Session, error) {
 // Open returns the session of a ticket, and does not count as activity. ErrNone, ErrIdle, ErrExpired and ErrEnded say
 // that there is no such session and why; ErrStoreUnavailable says nothing about the session. A session that is found
 // past a deadline ends here.
+//
+// The session may be as it was up to two seconds ago, if nothing is known to have happened to it since (see
+// Options.CacheSize).
 func (m *Manager) Open(ctx context.Context, ticket Ticket) (*Session, error) {
+	key, now := ticket.digest(), time.Now()
+	if s := m.cached(key, now); s != nil {
+		return s, nil
+	}
+	fill := m.cache.begin(key, now, m.ring.keys.Load())
+	s, err := m.load(ctx, ticket)
+	if err == nil {
+		fill(s)
+	}
+	return s, err
+}
+
+// load is Open of the session as it is in the store.
+func (m *Manager) load(ctx context.Context, ticket Ticket) (*Session, error) {
 	rec, seen, err := m.store.Load(ctx, ticket.ID())
 	if gone, ok := errors.AsType[*Gone](err); ok {
 		return nil, gone.Reason.err()
@@ -173,17 +207,23 @@ func (m *Manager) End(ctx context.Context, s *Session, reason Reason) error {
 	return m.end(ctx, s.ID, s, reason)
 }
 
-// EndByID is End for callers without a ticket. They cannot open the record, so that nothing is revoked at the OP; with
-// the record the tokens are lost to everybody.
+// EndByID is End for callers without a ticket. Unless this replica has the session open the record cannot be read, and
+// nothing is revoked at the OP; with the record the tokens are lost to everybody.
 func (m *Manager) EndByID(ctx context.Context, id ID, reason Reason) error {
 	return m.end(ctx, id, nil, reason)
 }
 
-// end is the one place where sessions end. s may be nil. A replica may have refreshed since s was read: the tokens to
-// revoke are those of the record that was deleted.
+// end is the one place where sessions end. s may be nil, or without a ticket; then the tokens can only be revoked if this
+// replica has the session open. Another may have refreshed since: the tokens to revoke are those of the record that was
+// deleted.
 func (m *Manager) end(ctx context.Context, id ID, s *Session, reason Reason) error {
 	ctx = context.WithoutCancel(ctx)
+	ticket, open := m.ticketOf(id) // as long as nobody has heard of the end
+	if s != nil && !s.ticket.text.IsZero() {
+		ticket, open = s.ticket, true
+	}
 	rec, err := m.store.Delete(ctx, id, reason)
+	m.cache.drop(id) // whatever the answer is: it may be gone
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -191,12 +231,12 @@ func (m *Manager) end(ctx context.Context, id ID, s *Session, reason Reason) err
 		return unavailable(err)
 	}
 	last := rec.public()
-	if s != nil {
-		if last, err = m.ring.open(s.ticket, rec); err != nil {
-			last = s
+	if open {
+		if last, err = m.ring.open(ticket, rec); err != nil {
+			last = cmp.Or(s, rec.public())
 		}
 	}
-	revoke := m.opts.RevokeTokens && m.opts.Refresher != nil && !last.Tokens.Access.IsZero()
+	revoke := m.revokes(last, reason)
 	m.emit(ctx, Event{Kind: EventEnded, Reason: reason, Revoking: revoke}, last)
 	if revoke {
 		m.revoke(ctx, last, last.Tokens)
@@ -231,8 +271,8 @@ func (m *Manager) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for the refreshes and revocations under way, so that no rotated token is lost, and begins no new ones.
-// The error is that of ctx, when it ends first.
+// Close waits for the refreshes and revocations under way, so that no rotated token is lost, and begins no new ones. Then
+// it empties the cache. The error is that of ctx, when it ends first.
 func (m *Manager) Close(ctx context.Context) error {
 	m.mu.Lock()
 	m.closed = true
@@ -244,6 +284,8 @@ func (m *Manager) Close(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
+		m.stopHearing()
+		m.cache.close()
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -83,7 +83,8 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// TestDeadlines is SES-01, RFR-33 and RFR-35 on the clock, with the sweep running.
+// TestDeadlines is SES-01, SES-02, RFR-33 and RFR-35 on the clock, with the sweep running: refreshes do not put off the next
+// login at the OP.
 func TestDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -17,6 +18,8 @@ type testOP struct {
 	now func() time.Time
 	// answer, if set, is called with each request and what it would get, and decides what it gets.
 	answer func(ctx context.Context, s *session.Session, got *session.Refreshed) (*session.Refreshed, error)
+	// claims, if set, answers for Claims.
+	claims func(ctx context.Context, s *session.Session) (map[string]json.RawMessage, error)
 
 	mu      sync.Mutex
 	serial  int
@@ -95,4 +98,12 @@ func (op *testOP) revocations() []string {
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	return append([]string(nil), op.revoked...)
+}
+
+// Claims implements [session.Refresher].
+func (op *testOP) Claims(ctx context.Context, s *session.Session) (map[string]json.RawMessage, error) {
+	if op.claims == nil {
+		return nil, nil
+	}
+	return op.claims(ctx, s)
 }

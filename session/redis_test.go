@@ -38,6 +38,7 @@ func replicas(t *testing.T, server *sessiontest.RedisServer) func() session.Stor
 
 // TestStoreDown is SES-12 and RFR-30: without the store there is no answer about a session, and no refresh.
 func TestStoreDown(t *testing.T) {
+	t.Parallel()
 	for name, fail := range map[string]func(*sessiontest.RedisServer){
 		"stopped": (*sessiontest.RedisServer).Stop,
 		"hanging": (*sessiontest.RedisServer).Pause,
@@ -102,6 +103,7 @@ func TestStoreFailsDuringRefresh(t *testing.T) {
 // TestDump is CK-08, SES-10 and RFR-34: the server's whole memory, as it writes it to disk, holds nothing that opens
 // anything.
 func TestDump(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server := sessiontest.Redis(t, "--dir", dir, "--rdbcompression", "no")
 	c := newCluster(t, replicas(t, server), 1)
@@ -195,6 +197,7 @@ func TestStoreFull(t *testing.T) {
 
 // TestMalformedInStore: whatever somebody has made of one session's keys, the sweep ends that session and the others.
 func TestMalformedInStore(t *testing.T) {
+	t.Parallel()
 	server := sessiontest.Redis(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr})
 	defer client.Close()
@@ -220,4 +223,41 @@ func TestMalformedInStore(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLostWrite is RFR-31: a server that has lost the newest write has a refresh token that was used before. The OP says
+// so, once, and the user logs in again, once.
+func TestLostWrite(t *testing.T) {
+	t.Parallel()
+	server := sessiontest.Redis(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer client.Close()
+	c := newCluster(t, replicas(t, server), 2)
+	s := c.login()
+	key := "cloakroom:rec:{" + string(s.ID) + "}"
+	before, err := client.HGetAll(t.Context(), key).Result()
+	must(t, err)
+	c.advance(tokenLife)
+	_, err = c.managers[0].Fresh(t.Context(), s)
+	must(t, err)
+	c.advance(tokenLife)
+	must(t, client.HSet(t.Context(), key, before).Err())
+	for range 3 {
+		for _, m := range c.managers {
+			old, err := m.Open(t.Context(), s.Ticket())
+			if err == nil {
+				_, err = m.Fresh(t.Context(), old)
+			}
+			wantError(t, err, session.ErrEnded)
+		}
+	}
+	if calls, reused := c.op.count(); calls != 2 || reused != 1 {
+		t.Errorf("the OP saw %d refreshes and %d reused tokens, want 2 and 1", calls, reused)
+	}
+	again := c.login()
+	c.advance(tokenLife)
+	_, err = c.managers[1].Fresh(t.Context(), again)
+	must(t, err)
+	c.close()
+	c.wantEvents("login", "refreshed", "refresh_failed", "ended grant_refused", "revoked", "login", "refreshed")
 }

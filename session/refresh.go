@@ -23,6 +23,7 @@ var (
 const (
 	refreshTimeout = 10 * time.Second // for the OP's answer
 	leaseTTL       = 15 * time.Second // outlives refreshTimeout even if it cannot be renewed (RFR-23)
+	giveWay        = 3 * time.Second  // to a replica whose lease has run out
 	settleTimeout  = 30 * time.Second // to store what the OP said, through a store's failure
 	turnTimeout    = 30 * time.Second // for another replica's refresh
 	waitTimeout    = 8 * time.Second  // for a request that has no good token (RFR-26)
@@ -36,6 +37,10 @@ type Refresher interface {
 	// Refresh asks the OP of s for new tokens. With [ErrGrantRefused] it may also return what came and was found
 	// wrong, to be revoked.
 	Refresh(ctx context.Context, s *Session) (*Refreshed, error)
+	// Claims asks the OP of s for the user's claims with the access token of s (Core §5.3), and returns all that are known
+	// then: those of the ID token, and these. Nil is as before, where the OP has no such endpoint or is not to be asked.
+	// With [ErrGrantRefused] the answer is about another user (UIN-01), and the session ends.
+	Claims(ctx context.Context, s *Session) (map[string]json.RawMessage, error)
 	// Revoke tells the OP that tokens are no longer needed (RFC 7009).
 	Revoke(ctx context.Context, provider string, t Tokens) error
 }
@@ -56,13 +61,22 @@ func (m *Manager) Fresh(ctx context.Context, s *Session) (*Session, error) {
 	if now.Before(m.refreshAt(s)) {
 		return s, nil
 	}
-	if reason := m.exhausted(s, now); reason != "" {
-		return nil, m.finish(ctx, s, reason)
+	if m.exhausted(s, now) != "" { // as far as the cache knows
+		newest, due, err := m.reread(ctx, s.ticket)
+		if err != nil || !due {
+			return newest, err
+		}
+		s = newest
 	}
-	f := m.join(ctx, s)
+	f := m.join(ctx, s, false)
 	if now.Before(s.Tokens.ExpiresAt) {
 		return s, nil
 	}
+	return m.await(ctx, f, s)
+}
+
+// await waits for a flight, for a while, and returns what Fresh does.
+func (m *Manager) await(ctx context.Context, f *flight, s *Session) (*Session, error) {
 	timer := time.NewTimer(waitTimeout)
 	defer timer.Stop()
 	select {

@@ -20,6 +20,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		if err := m.sweep(ctx); err != nil && ctx.Err() == nil {
 			m.log.WarnContext(ctx, "sessions past their deadline could not be ended", "err", err)
 		}
+		m.cache.prune(time.Now())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -43,9 +43,11 @@ func (t Ticket) Reveal() string { return t.text.Reveal() }
 
 // ID is the name of the ticket's session in the store.
 func (t Ticket) ID() ID {
-	sum := sha256.Sum256([]byte(t.text.Reveal()))
+	sum := t.digest()
 	return ID(base64.RawURLEncoding.EncodeToString(sum[:]))
 }
+
+func (t Ticket) digest() digest { return sha256.Sum256([]byte(t.text.Reveal())) }
 
 // Proof is a value that only a holder of the ticket can make, for one purpose: the sid of logout_url is one. It tells
 // nothing of the ticket and of proofs for other purposes.

@@ -24,17 +24,28 @@ func (m *Manager) Touch(ctx context.Context, s *Session) (*Session, error) {
 			return nil, unavailable(err)
 		}
 	}
-	return s.seen(last, m.opts.IdleTimeout), nil
+	next := s.seen(last, m.opts.IdleTimeout)
+	m.cache.replace(s, next)
+	return next, nil
 }
 
-// Extend is Touch for a user who asks for more time: it is written at once, and the deadline is the full idle timeout
-// away. The error is ErrStoreUnavailable.
+// Extend is Touch for a user who asks for more time: it is written at once, the deadline is the full idle timeout away,
+// and watchers on all replicas hear of it. The errors are those of Open.
 func (m *Manager) Extend(ctx context.Context, s *Session) (*Session, error) {
 	now := m.now().Truncate(time.Millisecond)
 	if err := m.store.Touch(ctx, s.ID, now, m.opts.IdleTimeout+Grace); err != nil {
 		return nil, unavailable(err)
 	}
-	return s.seen(now, m.opts.IdleTimeout), nil
+	m.cache.drop(s.ID)
+	extended, err := m.load(ctx, s.ticket) // it may have ended since s was read, and nobody shall be told otherwise
+	if err != nil {
+		return nil, err
+	}
+	m.emit(ctx, Event{Kind: EventExtended}, extended)
+	if err := m.store.Tell(ctx, s.ID); err != nil {
+		m.log.WarnContext(ctx, "other tabs may not have heard that a session was extended", "session", s.ID, "err", err)
+	}
+	return extended, nil
 }
 
 // touches remembers what this replica has written lately, so that requests which read a session at the same time do not

@@ -11,7 +11,7 @@ var errOvertaken = errors.New("session: refreshed by somebody else")
 
 const (
 	firstRetry = 50 * time.Millisecond
-	lastRetry  = 2 * time.Second
+	lastRetry  = time.Second // well under giveWay
 )
 
 // write stores what change makes of s, on top of whatever else has been written meanwhile, as long as the record has
@@ -37,7 +37,7 @@ func (m *Manager) write(ctx context.Context, s *Session, change func(*Session) *
 		}
 		err = retry(ctx, func() error {
 			var err error
-			s, err = m.Open(ctx, next.ticket)
+			s, err = m.load(ctx, next.ticket)
 			return err
 		})
 		if err != nil {
@@ -51,6 +51,7 @@ func (m *Manager) write(ctx context.Context, s *Session, change func(*Session) *
 
 func (m *Manager) update(ctx context.Context, rec Record) error {
 	err := m.store.Update(ctx, rec)
+	m.cache.drop(rec.ID) // whatever the answer is: it may be written
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrConflict) {
 		return unavailable(err)
 	}
