@@ -47,11 +47,22 @@ type Options struct {
 	PostLogoutReturnURL string        // where a logout ends unless it says otherwise; a local path
 	ThirdPartyLogin     bool          // serve login/initiate (Core §4)
 	IDTokenHint         bool          // send the ID token along to the OP at logout
+	PostToProvider      bool          // the logout goes to the OP as a form that posts itself (RPL-07), not as a redirect
+	Frontchannel        bool          // serve frontchannel-logout
+	ClearSiteData       []string      // what a browser that signs out is told to clear, as in the header (RPL-11)
 
 	Now    func() time.Time
 	Logger *slog.Logger
 	// AdmitPush, if set, is asked before a login that costs the provider a request (PAR-06). Its error refuses the login.
 	AdmitPush func(r *http.Request) error
+	// AdmitLogoutToken, if set, is asked before a logout token is looked at (BCL-27), or a front-channel logout (FCL-05),
+	// and told in the end whether it was good: whether a sid was known. Its error refuses the logout.
+	AdmitLogoutToken func(r *http.Request) (done func(good bool), err error)
+	// OnLogoutTokenRefused hears of every logout token that failed a check, or could not be followed to the end because
+	// the store or the provider's keys could not be asked. The cause holds nothing of the token.
+	OnLogoutTokenRefused func(r *http.Request, cause error)
+	// Draining is closed when the gateway is about to stop: event streams end, and browsers find another replica.
+	Draining <-chan struct{}
 	// OnLoginFailed hears of every login that came back and did not become a session, with the code shown to the user.
 	OnLoginFailed func(r *http.Request, provider string, code problem.Code, cause error)
 }
@@ -61,6 +72,7 @@ type Handler struct {
 	Options
 	cookies cookies
 	sealer  sealer
+	streams streams
 }
 
 // New makes the endpoints.
@@ -106,6 +118,9 @@ func (u URLs) InitiateLogin() string { return u.absolute("login/initiate") }
 
 // BackchannelLogout is the backchannel_logout_uri.
 func (u URLs) BackchannelLogout() string { return u.absolute("backchannel-logout") }
+
+// FrontchannelLogout is the frontchannel_logout_uri.
+func (u URLs) FrontchannelLogout() string { return u.absolute("frontchannel-logout") }
 
 func (u URLs) absolute(endpoint string) string { return u.Public.JoinPath(u.Path(endpoint)).String() }
 

@@ -141,8 +141,11 @@ func newApp(t *testing.T, changes ...func(*setup)) *app {
 		"POST /bff/callback": a.Callback, "POST /bff/callback/{provider}": a.Callback,
 		"GET /bff/login/initiate": a.Initiate, "POST /bff/login/initiate": a.Initiate,
 		"GET /bff/landing": a.Landing, "GET /bff/error": a.ErrorPage, "GET /bff/session": a.Session,
-		"POST /bff/session/extend": a.Extend, "GET /bff/user": a.User, "POST /bff/logout": a.PostLogout,
+		"POST /bff/session/extend": a.Extend, "POST /bff/session/refresh": a.RefreshSession, "GET /bff/events": a.Events,
+		"GET /bff/user": a.User, "POST /bff/logout": a.PostLogout,
 		"GET /bff/logout": a.Logout, "GET /bff/logout/callback": a.LogoutCallback, "GET /bff/jwks.json": a.JWKS,
+		"GET /bff/sessions": a.ListSessions, "DELETE /bff/sessions": a.EndSessions, "DELETE /bff/sessions/{id}": a.EndSession,
+		"POST /bff/backchannel-logout": a.BackchannelLogout, "GET /bff/frontchannel-logout": a.FrontchannelLogout,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { write(w, h(w, r)) })
 	}

@@ -121,7 +121,11 @@ func (h *Handler) finishLogin(w http.ResponseWriter, r *http.Request, p Provider
 		return nil, h.endStepUp(w, r, login.Previous)
 	}
 	s, err := h.Sessions.Create(ctx, login)
-	if err != nil {
+	switch {
+	case errors.Is(err, session.ErrLoggedOut): // BCL-25; what was granted has ended as any session's has
+		const detail = "You were signed out at the sign-in service while you were signing in. Sign in again."
+		return nil, &problem.Error{Code: problem.LoginFailed, Detail: detail, Err: err}
+	case err != nil:
 		h.revokeLost(ctx, p, grant)
 		return nil, err
 	}

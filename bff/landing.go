@@ -16,6 +16,8 @@ type flash struct {
 	Code   problem.Code      `json:"c,omitempty"`
 	Detail string            `json:"d,omitempty"`
 	Retry  map[string]string `json:"r,omitempty"` // parameters of the login to try again
+
+	SignedOut bool `json:"o,omitempty"` // by this browser's own pages
 }
 
 // showFlash answers 303 to one of the two pages. With several tabs in flight the cookie gets a name of its own, and the
@@ -55,13 +57,16 @@ func (h *Handler) takeFlash(w http.ResponseWriter, r *http.Request) (f flash) {
 	return f
 }
 
-// Landing is the page after a login. It exists to make the next navigation ours: the browser came here from the
+// Landing is the page after a login, and after a logout that does not come back from the provider. It exists to make the next navigation ours: the browser came here from the
 // provider's site, and on such a navigation it does not send a strict cookie. The page's refresh to the return URL is
 // same-site, so there the session is seen (CK-09).
 func (h *Handler) Landing(w http.ResponseWriter, r *http.Request) error {
 	f := h.takeFlash(w, r)
 	if f.Next == "" { // the page was reloaded, or its minute is over
 		f = flash{Title: "One moment", Next: "/"}
+	}
+	if f.SignedOut {
+		h.clearSiteData(w)
 	}
 	return WritePage(w, Page{Status: http.StatusOK, Title: f.Title, Next: f.Next})
 }

@@ -35,6 +35,7 @@ func (h *Handler) PostLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	h.clearSomeSiteData(w)
 	pending := logout{State: rand.Text(), ReturnURL: returnURL, Provider: h.Providers[0].Name}
 	if s != nil {
 		pending.Provider, pending.SID = s.Provider, s.Ticket().Proof("logout")
@@ -78,38 +79,40 @@ func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) error {
 	if _, err := h.endSession(w, r); err != nil {
 		return err
 	}
+	h.clearSomeSiteData(w)
 	var hint secret.String
 	if h.IDTokenHint {
 		hint = s.Tokens.ID
 	}
-	return h.goToProvider(w, logout{State: rand.Text(), Provider: s.Provider, ReturnURL: returnURL}, hint)
+	return h.goToProvider(w, r, logout{State: rand.Text(), Provider: s.Provider, ReturnURL: returnURL}, hint)
 }
 
 func (h *Handler) logoutWithoutSession(w http.ResponseWriter, r *http.Request, sid, returnURL string) error {
 	if pending, ok := h.pendingLogout(r); ok && pending.SID != "" && sameText(sid, pending.SID) {
-		return h.goToProvider(w, pending, secret.New(pending.Hint))
+		return h.goToProvider(w, r, pending, secret.New(pending.Hint))
 	}
 	if r.Header.Get("Sec-Fetch-Site") == "same-origin" {
-		return h.goToProvider(w, logout{State: rand.Text(), Provider: h.Providers[0].Name, ReturnURL: returnURL}, secret.String{})
+		pending := logout{State: rand.Text(), Provider: h.Providers[0].Name, ReturnURL: returnURL}
+		return h.goToProvider(w, r, pending, secret.String{})
 	}
 	if FromElsewhere(r) {
 		// A strict cookie stays away on the way from another site, so there may be a session after all: nothing is said,
 		// and nothing followed. A return URL could be this very address, to which our page would go on as our own.
 		return h.showFlash(w, "landing", flash{Title: "One moment", Next: h.PostLogoutReturnURL}, false)
 	}
-	return h.showSignedOut(w, returnURL)
+	return h.showSignedOut(w, returnURL, false)
 }
 
 // goToProvider sends the browser to the OP's end-session endpoint (RP-Initiated Logout §2), or to our landing page when
 // the OP has none or is not known at the moment: here the user is signed out either way (RPL-02).
-func (h *Handler) goToProvider(w http.ResponseWriter, pending logout, hint secret.String) error {
+func (h *Handler) goToProvider(w http.ResponseWriter, r *http.Request, pending logout, hint secret.String) error {
 	provider, ok := h.Providers.byName(pending.Provider)
 	if !ok { // gone from the configuration since the login
-		return h.showSignedOut(w, pending.ReturnURL)
+		return h.showSignedOut(w, pending.ReturnURL, true)
 	}
-	location, err := provider.Client.EndSessionURL(hint, pending.State)
+	send, err := h.endSessionRequest(r, provider.Client, hint, pending.State)
 	if errors.Is(err, rp.ErrUnsupported) || errors.Is(err, rp.ErrUnavailable) {
-		return h.showSignedOut(w, pending.ReturnURL)
+		return h.showSignedOut(w, pending.ReturnURL, true)
 	} else if err != nil {
 		return err
 	}
@@ -117,18 +120,49 @@ func (h *Handler) goToProvider(w http.ResponseWriter, pending logout, hint secre
 	if err := h.saveLogout(w, pending); err != nil {
 		return err
 	}
-	redirect(w, location, http.StatusSeeOther)
-	return nil
+	return send(w)
+}
+
+// endSessionRequest is the browser's way to the end-session endpoint: a redirect, or, where that is configured, a form
+// that posts itself, so that the ID token is in no address and no log (RPL-07). A form that scripts might read goes without
+// the ID token (BFF-03): the OP may then have the user confirm.
+func (h *Handler) endSessionRequest(r *http.Request, c *rp.Client, hint secret.String, state string) (
+	send func(http.ResponseWriter) error, err error,
+) {
+	if h.PostToProvider {
+		if !shownUnread(r) {
+			hint = secret.String{}
+		}
+		endpoint, params, err := c.EndSessionRequest(hint, state)
+		return func(w http.ResponseWriter) error {
+			return WritePage(w, Page{Status: http.StatusOK, Title: "Signing you out", Post: &Post{endpoint, params}})
+		}, err
+	}
+	location, err := c.EndSessionURL(hint, state)
+	return func(w http.ResponseWriter) error {
+		redirect(w, location, http.StatusSeeOther)
+		return nil
+	}, err
+}
+
+// shownUnread reports whether a browser is about to show the answer as a page, and no script of ours gets to read it on the
+// way. A service worker does: a request that it passes on is for no document, and one that the browser sends ahead for it
+// says so (Service Workers §4.5.1, navigation preload). A browser without Fetch Metadata does not tell.
+func shownUnread(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Dest") == "document" && r.Header["Service-Worker-Navigation-Preload"] == nil
 }
 
 // LogoutCallback is where the OP sends the browser back to: the post_logout_redirect_uri. Nothing ends here any more.
-// The state decides only whether the return URL of the logout is followed, or the configured one.
+// The state decides whether the return URL of the logout is followed, or the configured one, and whether this is the end
+// of a logout of this browser. It is good once, also for a copy of its cookie (RPL-06).
 func (h *Handler) LogoutCallback(w http.ResponseWriter, r *http.Request) error {
 	next := h.PostLogoutReturnURL
 	if pending, ok := h.pendingLogout(r); ok {
 		h.cookies.clear(w, h.cookies.logout)
-		if sameText(r.URL.Query().Get("state"), pending.State) {
+		if sameText(r.URL.Query().Get("state"), pending.State) &&
+			h.Sessions.Consume(r.Context(), "logout "+pending.State, logoutLife) == nil {
 			next = pending.ReturnURL
+			h.clearSiteData(w)
 		}
 	}
 	redirect(w, next, http.StatusSeeOther)
@@ -159,9 +193,11 @@ func (h *Handler) logoutReturnURL(r *http.Request) (string, error) {
 	return h.PostLogoutReturnURL, nil
 }
 
-func (h *Handler) showSignedOut(w http.ResponseWriter, returnURL string) error {
+// showSignedOut ends a logout that does not go to the OP. ours says that our own pages asked for it, and nobody else can
+// have.
+func (h *Handler) showSignedOut(w http.ResponseWriter, returnURL string, ours bool) error {
 	h.cookies.clear(w, h.cookies.logout)
-	return h.showFlash(w, "landing", flash{Title: "You are signed out", Next: returnURL}, false)
+	return h.showFlash(w, "landing", flash{Title: "You are signed out", Next: returnURL, SignedOut: ours}, false)
 }
 
 // saveLogout gives the browser the logout. An ID token that does not fit a cookie is left out: the OP is then asked

@@ -6,8 +6,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloakroom/cloakroom/bff/optest"
+	"github.com/cloakroom/cloakroom/bff/rp"
+	"github.com/cloakroom/cloakroom/session"
+	"github.com/cloakroom/cloakroom/session/secret"
 )
 
 func (b *browser) postLogout(query string) string {
@@ -132,7 +136,42 @@ func TestLogoutIsANavigation(t *testing.T) {
 	b.wantAtOP(b.get(b.session().LogoutURL, "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate"), true)
 }
 
-// RPL-10: the refresh token goes back to the OP.
+// RPL-01, RPL-02: whatever is wrong with the OP, the user is signed out here, and sees a page that says so.
+func TestLogoutWithoutOP(t *testing.T) {
+	t.Parallel()
+	for name, breakIt := range map[string]func(a *app){
+		"down since the login":        func(a *app) { a.op.Close() },
+		"not known since a restart":   func(a *app) { a.Providers[0].Client = unloaded(t, a) },
+		"gone from the configuration": func(a *app) { a.Providers[0].Name = "another" },
+	} {
+		a := newApp(t)
+		b := a.browser()
+		b.login()
+		breakIt(a)
+		res := b.get(b.session().LogoutURL)
+		if name == "down since the login" { // which nobody can know before the browser is there
+			b.wantAtOP(res, true)
+		} else if page := b.get(res.Header.Get("Location")); !strings.Contains(page.body, "You are signed out") {
+			t.Errorf("%s: %s %s %s", name, res.Status, res.Header.Get("Location"), page.body)
+		}
+		b.wantAnonymous("none")
+	}
+}
+
+// unloaded is a client that has not reached its OP.
+func unloaded(t *testing.T, a *app) *rp.Client {
+	t.Helper()
+	client, err := rp.New(rp.Config{
+		Issuer: a.op.Issuer(), ClientID: "client-one", ClientAuth: rp.ClientSecretBasic, ClientSecret: secret.New("secret"),
+		RedirectURI: a.URLs.Callback("one", true), PostLogoutRedirectURI: a.URLs.LogoutCallback(), Scopes: []string{"openid"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// RPL-10, EXT-04: the refresh token goes back to the OP.
 func TestLogoutRevokes(t *testing.T) {
 	a := newApp(t)
 	b := a.browser()
@@ -143,6 +182,28 @@ func TestLogoutRevokes(t *testing.T) {
 	if len(revoked) != 1 || revoked[0].Form.Get("token_type_hint") != "refresh_token" || revoked[0].Form.Get("token") == "" {
 		t.Errorf("revocation requests: %+v", revoked)
 	}
+}
+
+// RPL-10: a revocation endpoint that hangs, or fails, keeps nobody from signing out.
+func TestLogoutDoesNotWaitForRevocation(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	for name, fault := range map[string]optest.Fault{
+		"hangs": optest.Hold(optest.RevocationEndpoint, release),
+		"503":   optest.Status(optest.RevocationEndpoint, http.StatusServiceUnavailable),
+	} {
+		a := newApp(t)
+		b := a.browser()
+		b.login()
+		a.op.Fault(fault)
+		begun := time.Now()
+		b.wantAtOP(b.get(b.postLogout("")), true)
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("%s: the logout took %v", name, took)
+		}
+		b.wantAnonymous("none")
+	}
+	close(release)
 }
 
 // Without a session only our own pages may send the browser on to the OP. Another site does not get there by way of
@@ -245,12 +306,77 @@ func TestLogoutRefusesReturnURL(t *testing.T) {
 
 // RPL-06: a missing or foreign state changes nothing but where the browser goes.
 func TestLogoutCallbackState(t *testing.T) {
+	t.Parallel()
 	for _, query := range []string{"", "?state=", "?state=AAAAAAAAAAAAAAAAAAAAAAAAAA"} {
-		b := newApp(t).browser()
+		b := newApp(t, clearStorage).browser()
 		b.login()
 		b.get(b.postLogout("?returnUrl=/bye"))
-		if res := b.get("/bff/logout/callback" + query); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/" {
-			t.Errorf("%q: %s %s", query, res.Status, res.Header.Get("Location"))
+		res := b.get("/bff/logout/callback" + query)
+		if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/" ||
+			res.Header.Get("Clear-Site-Data") != "" {
+			t.Errorf("%q: %s %v", query, res.Status, res.Header)
 		}
+	}
+}
+
+// RPL-06: a state is good once, also with a copy of its cookie, and only with it.
+func TestLogoutStateIsSpent(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, clearStorage)
+	b := a.browser()
+	b.login()
+	atOP := b.wantAtOP(b.get(b.postLogout("?returnUrl=/bye")), true)
+	copied := b.cookies(a.cookies.logout)[0]
+	back := a.op.Visit(atOP.String()).String()
+
+	if res := a.browser().get(back); res.Header.Get("Location") != "/" {
+		t.Errorf("in another browser: %s", res.Header.Get("Location"))
+	}
+	if res := b.get(back); res.Header.Get("Location") != "/bye" {
+		t.Errorf("back from the OP: %s", res.Header.Get("Location"))
+	}
+	b.setCookie(copied)
+	if res := b.get(back); res.Header.Get("Location") != "/" || res.Header.Get("Clear-Site-Data") != "" {
+		t.Errorf("with the cookie again: %v", res.Header)
+	}
+}
+
+// SES-08: no step of a logout leads into a login while the session at the OP lives on, as it does here, and the
+// application's page finds nobody signed in.
+func TestNoLoginFollowsLogout(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	b := a.browser()
+	b.login()
+	a.op.Fault(optest.MetadataNoEndSession)
+	if err := a.Providers[0].Client.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	asked := a.op.Count(optest.AuthorizationEndpoint)
+	res := b.get(b.postLogout(""))
+	page := b.get(res.Header.Get("Location"))
+	if !strings.Contains(page.body, `url=/"`) || strings.Contains(page.body, "/bff/login") {
+		t.Errorf("the landing page: %s", page.body)
+	}
+	b.wantAnonymous("none")
+	if n := a.op.Count(optest.AuthorizationEndpoint); n != asked {
+		t.Errorf("%d authorization requests since", n-asked)
+	}
+}
+
+// The session has ended on the other replicas, too, before the answer (RPL-01).
+func TestLogoutEndsEverywhere(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	b := a.browser()
+	b.login()
+	other := a.replica()
+	ticket := b.ticket()
+	if _, err := other.Open(t.Context(), ticket); err != nil {
+		t.Fatal(err)
+	}
+	b.postLogout("")
+	if _, err := other.Open(t.Context(), ticket); session.Cause(err) != session.ReasonLogout {
+		t.Errorf("on another replica: %v", err)
 	}
 }

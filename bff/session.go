@@ -2,11 +2,13 @@ package bff
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/cloakroom/cloakroom/session"
+	"github.com/cloakroom/cloakroom/session/problem"
 )
 
 // sessionAnswer is the body of /bff/session: what a page may know of its session.
@@ -41,18 +43,44 @@ func (h *Handler) Extend(w http.ResponseWriter, r *http.Request) error {
 	return h.answerSession(w, s, err)
 }
 
+// RefreshSession asks the provider for new tokens and claims now, for a page that knows of a change (pains.md 14). It is
+// no activity (RFR-33). Twice within a few seconds is 429; a session without a refresh token is 400, since only a new
+// login helps there. It relies on the header rule.
+func (h *Handler) RefreshSession(w http.ResponseWriter, r *http.Request) error {
+	s, err := h.Open(r)
+	if err == nil {
+		s, err = h.Sessions.Renew(r.Context(), s)
+	}
+	switch {
+	case errors.Is(err, session.ErrTooSoon):
+		const detail = "The session has just been refreshed. Try again in a moment."
+		return &problem.Error{Code: problem.TooManyRequests, Detail: detail, Err: err}
+	case errors.Is(err, session.ErrNotRefreshable):
+		const detail = "There is no refresh token to ask with. Sign in again."
+		return &problem.Error{Code: problem.BadRequest, Detail: detail, Err: err}
+	}
+	return h.answerSession(w, s, err)
+}
+
+// answerSession writes what describe says. A cookie whose session is over for good goes.
 func (h *Handler) answerSession(w http.ResponseWriter, s *session.Session, err error) error {
+	answer, known := h.describe(s, err)
+	if !known {
+		return err
+	}
+	h.Forget(w, err)
+	return writeJSON(w, answer)
+}
+
+// describe is a session as a page may know it, or why there is none. It is false when err says neither.
+func (h *Handler) describe(s *session.Session, err error) (answer sessionAnswer, known bool) {
 	if err != nil {
-		reason, known := session.Anonymous(err)
-		if !known {
-			return err
-		}
-		h.Forget(w, err)
-		return writeJSON(w, sessionAnswer{LoginURL: h.URLs.Path("login"), Reason: reason})
+		reason, anonymous := session.Anonymous(err)
+		return sessionAnswer{LoginURL: h.URLs.Path("login"), Reason: reason}, anonymous
 	}
 	idleIn, in := h.secondsUntil(s.IdleAt), h.secondsUntil(s.ExpiresAt)
 	idleAt, at := s.IdleAt.UTC().Truncate(time.Second), s.ExpiresAt.UTC().Truncate(time.Second)
-	return writeJSON(w, sessionAnswer{
+	return sessionAnswer{
 		Authenticated: true,
 		User:          h.visibleClaims(s),
 		Provider:      s.Provider,
@@ -61,7 +89,7 @@ func (h *Handler) answerSession(w http.ResponseWriter, s *session.Session, err e
 		IdleExpiresIn: &idleIn,
 		ExpiresIn:     &in,
 		LogoutURL:     h.logoutURL(s),
-	})
+	}, true
 }
 
 // visibleClaims are the allow-listed claims (BFF-19).

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cloakroom/cloakroom/bff/optest"
+	"github.com/cloakroom/cloakroom/session"
 )
 
 // BFF-19: the answer holds the allow-listed claims and the deadlines, and nothing else.
@@ -125,6 +128,70 @@ func TestSessionReasons(t *testing.T) {
 			}
 		}
 		b.wantAnonymous("none")
+	}
+}
+
+// pains.md 14: the page gets new tokens and claims when it asks for them, which is no activity (RFR-33).
+func TestRefreshSession(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	b := a.browser()
+	b.login()
+	before := b.session()
+	a.op.Fault(optest.UserInfoClaim("name", "Alicia"))
+	a.advance(20 * time.Second)
+	tokens := a.op.Count(optest.TokenEndpoint)
+	if res := b.do(http.MethodPost, "/bff/session/refresh"); res.StatusCode != http.StatusOK || !strings.Contains(res.body, `"authenticated":true`) {
+		t.Fatalf("%s %s", res.Status, res.body)
+	}
+	after := b.session()
+	if string(after.User["name"]) != `"Alicia"` || string(after.User["email"]) != string(before.User["email"]) {
+		t.Errorf("claims: %s", after.User)
+	}
+	if n := a.op.Count(optest.TokenEndpoint) - tokens; n != 1 {
+		t.Errorf("%d token requests", n)
+	}
+	if !after.IdleExpiresAt.Equal(*before.IdleExpiresAt) {
+		t.Errorf("the idle deadline has moved from %v to %v", before.IdleExpiresAt, after.IdleExpiresAt)
+	}
+	if res := b.do(http.MethodPost, "/bff/session/refresh"); strings.TrimSpace(res.body) != "too_many_requests" {
+		t.Errorf("at once again: %s %s", res.Status, res.body)
+	}
+	if n := a.op.Count(optest.TokenEndpoint) - tokens; n != 1 {
+		t.Errorf("%d token requests", n)
+	}
+}
+
+// A refresh that cannot be had is told apart: nobody signed in, nothing to refresh with, no OP at the moment, and a grant
+// that has been taken back.
+func TestRefreshSessionFails(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fault  optest.Fault // before the login
+		before func(a *app, b *browser)
+		status int
+		body   string
+	}{
+		"no refresh token": {optest.NoRefreshToken, nil, http.StatusBadRequest, "bad_request"},
+		"OP down": {optest.Fault{}, func(a *app, _ *browser) {
+			a.op.Fault(optest.Status(optest.TokenEndpoint, http.StatusServiceUnavailable))
+		}, http.StatusTeapot, session.ErrRefreshUnavailable.Error()}, // the gateway makes it a 503
+		"grant refused": {optest.Fault{}, func(a *app, _ *browser) {
+			a.op.Fault(optest.TokenError("invalid_grant", ""))
+		}, http.StatusOK, `"reason":"ended"`},
+		"nobody": {optest.Fault{}, func(_ *app, b *browser) { b.postLogout("") }, http.StatusOK, `"reason":"none"`},
+	} {
+		a := newApp(t)
+		a.op.Fault(tt.fault)
+		b := a.browser()
+		b.login()
+		if tt.before != nil {
+			tt.before(a, b)
+		}
+		res := b.do(http.MethodPost, "/bff/session/refresh")
+		if res.StatusCode != tt.status || !strings.Contains(res.body, tt.body) {
+			t.Errorf("%s: %s %s", name, res.Status, res.body)
+		}
 	}
 }
 
