@@ -3,11 +3,9 @@ package proxy
 import (
 	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // PX-17: a request that hides behind a malformed body is none, whatever the upstream makes of the body. A connection with
@@ -38,18 +36,8 @@ func TestNothingHidesBehindABody(t *testing.T) {
 				}
 			})
 			g := newGateway(t, nil, &Route{Path: "/", Upstream: up, Token: TokenNone})
-			conn, err := net.Dial("tcp", g.Listener.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { conn.Close() })
-			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-				t.Fatal(err)
-			}
 			const next = "GET /hidden HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-			if _, err := io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\n"+test.body+next); err != nil {
-				t.Fatal(err)
-			}
+			conn := g.send(t, "POST "+path+" HTTP/1.1\r\nHost: x\r\n"+test.body+next)
 			answers, read := 0, bufio.NewReader(conn)
 			for {
 				res, err := http.ReadResponse(read, nil)

@@ -14,6 +14,8 @@
 //	...                                 // CSRF, session, token: the gateway's business
 //	err = p.Serve(w, r, routes[i], who) // the rest
 //
+// A request with a session is over when the session is: Options.Bind says when.
+//
 // Serve returns an error only while nothing has been written, so that the caller's one error writer can answer. A
 // failure after that ends the connection (panic with [http.ErrAbortHandler]): the browser must not take half an
 // answer for a whole one.

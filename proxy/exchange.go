@@ -20,12 +20,14 @@ type exchange struct {
 	*Proxy
 	*target
 	w   http.ResponseWriter
-	in  *http.Request
+	in  *http.Request    // its context ends with the session
 	who *session.Session // nil: nobody
 
-	sent bool
-	read atomic.Bool // the body, to its end
-	err  error
+	upgrade  bool // in is a WebSocket handshake, on a route that has them
+	sent     bool
+	switched bool        // the upstream's 101 is on its way to the browser
+	read     atomic.Bool // the body, to its end
+	err      error
 }
 
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *session.Session) error {
@@ -38,7 +40,18 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *
 		// habit, and no such switch: the error says so.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
-	x := &exchange{Proxy: p, target: t, w: w, in: r, who: who}
+	if who != nil && p.bind != nil {
+		ctx, release := p.bind(r.Context(), who)
+		defer release()
+		r = r.WithContext(ctx)
+	}
+	x := &exchange{Proxy: p, target: t, w: w, in: r, who: who, upgrade: t.WebSocket && isHandshake(r)}
+	if x.upgrade {
+		ctx, stop := p.untilDrained(r.Context())
+		defer stop()
+		defer x.stopReading(ctx)()
+		x.in = r.WithContext(ctx)
+	}
 	rp := httputil.ReverseProxy{
 		Rewrite:        x.rewrite, // never Director, whose result the client can edit by way of Connection (PX-01)
 		Transport:      x,
@@ -47,8 +60,17 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *
 		ErrorLog:       p.errorLog,
 		BufferPool:     &p.buffers,
 	}
-	rp.ServeHTTP(w, r)
+	rp.ServeHTTP(w, x.in)
 	return x.err
+}
+
+// ended is what ended the session while its request was under way, or nil.
+func (x *exchange) ended() error {
+	cause := context.Cause(x.in.Context())
+	if _, over := session.Anonymous(cause); over {
+		return cause
+	}
+	return nil
 }
 
 // sendsToken reports whether the request carries the user's access token.
@@ -65,6 +87,9 @@ func (x *exchange) closeUnlessRead() {
 
 // fail is called at most once, while nothing has been written.
 func (x *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
+	if x.switched {
+		panic(http.ErrAbortHandler) // the connection may not be net/http's any more
+	}
 	x.closeUnlessRead()
 	var (
 		refused *problem.Error
@@ -73,15 +98,19 @@ func (x *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 		network net.Error
 	)
 	switch {
+	case x.ended() != nil:
+		x.err = x.ended()
 	case errors.As(err, &refused):
 		x.err = refused
+	case errors.Is(err, errSilent): // before the next: giving up on a body ends the context of the request too
+		x.err = problem.Wrap(problem.UpstreamTimeout, err)
 	case x.in.Context().Err() != nil:
 		x.err = problem.Wrap(problem.BadRequest, fmt.Errorf("the client has gone: %w", context.Canceled))
 	case errors.As(err, &limit):
 		x.err = tooLarge(limit.Limit)
 	case errors.As(err, &body), !x.sent:
 		x.err = problem.Wrap(problem.BadRequest, err)
-	case errors.Is(err, errSilent), errors.As(err, &network) && network.Timeout():
+	case errors.As(err, &network) && network.Timeout():
 		x.err = problem.Wrap(problem.UpstreamTimeout, err)
 	default:
 		x.err = problem.Wrap(problem.UpstreamUnavailable, err)

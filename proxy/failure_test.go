@@ -32,7 +32,7 @@ func TestUpstreamDead(t *testing.T) {
 
 // TestUpstreamSilent: no header in time is 504, with a body and without, and the upstream is let go.
 func TestUpstreamSilent(t *testing.T) {
-	gone := make(chan struct{}, 2)
+	gone := make(chan struct{}, 3)
 	up := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
@@ -41,8 +41,12 @@ func TestUpstreamSilent(t *testing.T) {
 	g := newGateway(t, alice, &Route{Path: "/", Upstream: up, Token: TokenUser, Timeout: 50 * time.Millisecond})
 	g.wantProblem(t, g.get(t, "/"), problem.UpstreamTimeout)
 	g.wantProblem(t, g.do(t, http.MethodPost, "/", strings.NewReader("hello")), problem.UpstreamTimeout)
-	<-gone
-	<-gone
+	stalled, end := io.Pipe() // a browser that sends nothing more either
+	defer end.Close()
+	g.wantProblem(t, g.do(t, http.MethodPost, "/", stalled), problem.UpstreamTimeout)
+	for range 3 {
+		receive(t, gone)
+	}
 }
 
 // roundTripper is a transport that is a function, for tests whose time is not real.

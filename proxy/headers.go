@@ -20,7 +20,7 @@ var removedUp = []fieldRule{
 	{"cookie2", "cookie in another spelling"},
 	{"x-csrf", "for the gateway"},
 
-	// PX-03: no other protocol begins inside this one.
+	// PX-03: no other protocol begins inside this one, but for a WebSocket where the route has them.
 	{"connection", "hop by hop"},
 	{"te", "hop by hop"},
 	{"trailer", "hop by hop"},

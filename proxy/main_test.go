@@ -66,7 +66,9 @@ func newGateway(t *testing.T, who *session.Session, routes ...*Route) *gateway {
 func newGatewayWith(t *testing.T, who *session.Session, o Options, routes ...*Route) *gateway {
 	t.Helper()
 	o.Routes, o.PublicURL, o.OwnCookie = routes, mustParse(t, publicURL), isOwnCookie
-	o.Logger = slog.New(slog.DiscardHandler)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	p, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +92,8 @@ func newGatewayWith(t *testing.T, who *session.Session, o Options, routes ...*Ro
 		if refused, ok := errors.AsType[*problem.Error](err); ok {
 			g.problem <- refused
 			http.Error(w, string(refused.Code), refused.Code.Status())
+		} else if why, over := session.Anonymous(err); over {
+			http.Error(w, "session "+why, http.StatusUnauthorized)
 		} else if err != nil {
 			t.Errorf("Serve returned %T: %v", err, err)
 		}
@@ -127,6 +131,16 @@ func (g *gateway) do(t *testing.T, method, path string, body io.Reader, fields .
 // raw sends bytes and returns the answer; nothing between the test and the gateway tidies them up.
 func (g *gateway) raw(t *testing.T, request string) *http.Response {
 	t.Helper()
+	res, err := http.ReadResponse(bufio.NewReader(g.send(t, request)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// send sends bytes on a connection of their own.
+func (g *gateway) send(t *testing.T, request string) net.Conn {
+	t.Helper()
 	conn, err := net.Dial("tcp", g.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -138,11 +152,7 @@ func (g *gateway) raw(t *testing.T, request string) *http.Response {
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
-	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res
+	return conn
 }
 
 // wantProblem checks that the gateway refused, and how.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -28,6 +29,13 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// Transport carries the requests to the upstreams; nil means [NewTransport].
 	Transport http.RoundTripper
+	// Bind, if set, is called with the context of each request that has a session, and returns one that ends with the
+	// session too, its cause being one of the errors that [session.Anonymous] knows. The request is over then. See
+	// [session.Manager.Bind].
+	Bind func(ctx context.Context, s *session.Session) (bound context.Context, release func())
+	// Draining is closed when the server is about to stop. WebSockets, of which [http.Server.Shutdown] knows nothing, end
+	// then; nil is never.
+	Draining <-chan struct{}
 	// Logger hears of answers that broke off half-way; nil means [slog.Default].
 	Logger *slog.Logger
 }
@@ -41,6 +49,8 @@ type Proxy struct {
 	ownCookie      func(name string) bool
 	trustedProxies []netip.Prefix
 	transport      http.RoundTripper
+	bind           func(context.Context, *session.Session) (context.Context, func())
+	draining       <-chan struct{}
 	buffers        bufferPool
 	errorLog       *log.Logger
 }
@@ -71,6 +81,8 @@ func New(o Options) (*Proxy, error) {
 		ownCookie:      o.OwnCookie,
 		trustedProxies: o.TrustedProxies,
 		transport:      o.Transport,
+		bind:           o.Bind,
+		draining:       o.Draining,
 	}
 	if p.transport == nil {
 		p.transport = NewTransport()
@@ -116,7 +128,7 @@ func (p *Proxy) add(rt *Route) {
 // Serve answers the request from the route, which must be one of those that New was given. who is the session of
 // the request, or nil.
 //
-// The error is a [*problem.Error], and nothing has been written then:
+// The error is a [*problem.Error], with nothing written:
 //
 //	method_not_allowed    with the methods that are
 //	forbidden             an API answer was asked for as a script, a frame or the like (PX-30)
@@ -128,7 +140,9 @@ func (p *Proxy) add(rt *Route) {
 //	upstream_unavailable  no connection, a broken answer, or an answer that must not pass
 //	upstream_timeout      no answer in time
 //
-// When the answer has begun, a failure ends in a panic with [http.ErrAbortHandler].
+// or, when the session has ended before the answer began, what Options.Bind gave as the cause.
+//
+// When the answer has begun, a failure, the end of the session too, ends in a panic with [http.ErrAbortHandler].
 func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, rt *Route, who *session.Session) error {
 	if err := p.Admit(r, rt); err != nil {
 		return err

@@ -17,6 +17,9 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	keepForeignCookies(out.Header, x.ownCookie)
 	out.Trailer = nil // fields that come after all checks
 	x.setOwnFields(out.Header)
+	if x.upgrade {
+		out.Header["Connection"], out.Header["Upgrade"] = upgradeField, websocketField
+	}
 }
 
 // rewriteURL sends the request to the upstream of the route and to nowhere else (BFF-16). The path goes on as the

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,8 +22,11 @@ var (
 // answer makes of the upstream's answer the one that the browser gets, or refuses it. [httputil.ReverseProxy] has
 // removed the hop-by-hop fields (PX-02).
 func (x *exchange) answer(res *http.Response) error {
+	if res.StatusCode == http.StatusSwitchingProtocols && x.upgrade {
+		return x.switchProtocols(res)
+	}
 	if res.StatusCode < 200 || res.StatusCode > 999 {
-		// 101 would turn the connection into one that nobody filters (PX-03); net/http panics at what is below 100.
+		// Any other 101 would turn the connection into one that nobody filters (PX-03); net/http panics at what is below 100.
 		return problem.Wrap(problem.UpstreamUnavailable, fmt.Errorf("the upstream answered with status %d", res.StatusCode))
 	}
 	if x.sendsToken() {
@@ -48,7 +52,7 @@ func (x *exchange) answer(res *http.Response) error {
 	}
 
 	res.Trailer = nil // PX-27: no browser shows trailers to anybody
-	res.Body = &download{res.Body, res}
+	res.Body = &download{res.Body, res, x}
 
 	x.closeUnlessRead()
 	// The fields are handed over here, and not by ReverseProxy, which adds to what the gateway has set already.
@@ -100,6 +104,16 @@ func markData(h http.Header) {
 type download struct {
 	io.ReadCloser
 	res *http.Response
+	x   *exchange
+}
+
+// Read breaks off when the session has ended. ReverseProxy logs every other error than context.Canceled.
+func (d *download) Read(p []byte) (int, error) {
+	n, err := d.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && d.x.ended() != nil {
+		err = context.Canceled
+	}
+	return n, err
 }
 
 func (d *download) Close() error {

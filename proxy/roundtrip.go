@@ -31,6 +31,7 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.WithContext(ctx)
 	silence := startTimer(x.Timeout, func() { cancel(errSilent) })
 	if req.Body != nil {
+		defer x.stopReading(ctx)()
 		body := req.Body
 		if x.MaxBody > 0 {
 			// Without x.w, which it would write to while this goroutine may be writing an early answer.
@@ -44,6 +45,23 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errSilent
 	}
 	return res, err
+}
+
+// stopReading breaks off a read from the browser when ctx ends: [http.Transport] waits for a body, and ReverseProxy for a
+// WebSocket that takes nothing either, but the browser may never send another byte. What is returned undoes that.
+func (x *exchange) stopReading(ctx context.Context) (undo func()) {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		if !x.read.Load() {
+			_ = http.NewResponseController(x.w).SetReadDeadline(time.Unix(0, 0)) // HTTP/1 and HTTP/2 both have it
+		}
+	})
+	return func() {
+		if !stop() {
+			<-done // or it would happen to the next request
+		}
+	}
 }
 
 // upload is the body of a request. Each piece that the upstream takes shows that it is alive.

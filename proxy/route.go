@@ -28,6 +28,8 @@ type Route struct {
 	Upstream    *url.URL // scheme, host and optional base path
 	Static      fs.FS
 	StripPrefix bool // the upstream, or the folder, sees the path without the prefix
+	// WebSocket lets WebSocket handshakes through to the upstream (RFC 6455).
+	WebSocket bool
 
 	Token TokenPolicy
 	// Documents marks a route whose answers may be pages of the application (csrf: navigation). All other routes
