@@ -57,9 +57,9 @@ func (h *Handler) takeFlash(w http.ResponseWriter, r *http.Request) (f flash) {
 	return f
 }
 
-// Landing is the page after a login, and after a logout that does not come back from the provider. It exists to make the next navigation ours: the browser came here from the
-// provider's site, and on such a navigation it does not send a strict cookie. The page's refresh to the return URL is
-// same-site, so there the session is seen (CK-09).
+// Landing is the page after a login, and after a logout that does not come back from the provider. It exists to make the
+// next navigation ours: the browser came here from the provider's site, and on such a navigation it does not send a
+// strict cookie. The page's refresh to the return URL is same-site, so there the session is seen (CK-09).
 func (h *Handler) Landing(w http.ResponseWriter, r *http.Request) error {
 	f := h.takeFlash(w, r)
 	if f.Next == "" { // the page was reloaded, or its minute is over

@@ -31,7 +31,7 @@ func (h *Handler) PostLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, err := h.endSession(w, r)
+	s, err := h.signOut(w, r)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) error {
 	if !sameText(sid, s.Ticket().Proof("logout")) {
 		return problem.New(problem.BadRequest, "sid does not belong to this session; use the logout_url of /bff/session")
 	}
-	if _, err := h.endSession(w, r); err != nil {
+	if _, err := h.signOut(w, r); err != nil {
 		return err
 	}
 	h.clearSomeSiteData(w)
@@ -169,9 +169,9 @@ func (h *Handler) LogoutCallback(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// endSession ends the session of the request and takes the cookie away. It returns nil when there was none: signing out
+// signOut ends the session of the request and takes the cookie away. It returns nil when there was none: signing out
 // twice is no error (RPL-09).
-func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) (*session.Session, error) {
+func (h *Handler) signOut(w http.ResponseWriter, r *http.Request) (*session.Session, error) {
 	s, err := h.Open(r)
 	if _, gone := session.Anonymous(err); gone {
 		h.Forget(w, err)

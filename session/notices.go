@@ -37,7 +37,7 @@ func (n *Notices) Changed(id ID) {
 
 // Missed tells everybody, watchers too, that something may have been missed.
 func (n *Notices) Missed() {
-	n.TellAll()
+	n.tellAll()
 	n.hearing.Lock()
 	defer n.hearing.Unlock()
 	for _, f := range n.followers {
@@ -74,8 +74,8 @@ func (n *Notices) Tell(id ID) {
 	tell(n.watchers[id])
 }
 
-// TellAll notifies everybody, after notices may have been missed.
-func (n *Notices) TellAll() {
+// tellAll notifies everybody, after notices may have been missed.
+func (n *Notices) tellAll() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, watchers := range n.watchers {

@@ -22,6 +22,11 @@ const usage = `usage:
   cloakroom demo [-listen ADDR]             try it: OP, API, application and gateway on this machine
   cloakroom check -config FILE [-offline]   try a configuration: the file, every OP, the store
   cloakroom serve -config FILE              run the gateway until SIGTERM; SIGHUP reads the key ring again
+  cloakroom sessions list [-sub S] [-sid S] [-id I] [-provider P] [-json]
+                                            print the sessions of a running gateway, by asking its admin listener
+  cloakroom sessions end [-sub S] [-sid S] [-id I] [-provider P]
+                                            end those; both: [-admin ADDR] [-token-file FILE],
+                                            where ADDR is 127.0.0.1:9090, another host:port or unix:/path
   cloakroom keygen session                  print a new line for the session key ring
   cloakroom keygen client [-alg ALG]        print a new client key for ES256 or ALG, as a private JWK set
   cloakroom version                         print version, commit and Go version
@@ -91,6 +96,8 @@ func command(ctx context.Context, args []string, stdout io.Writer) error {
 			return errReported
 		}
 		return nil
+	case "sessions":
+		return sessions(ctx, args, stdout)
 	case "keygen":
 		return keygen(args, stdout)
 	case "version":

@@ -24,7 +24,13 @@ func TestUsage(t *testing.T) {
 		want string // the first line on stderr
 	}{
 		"nothing":         {nil, "cloakroom: a command is missing"},
-		"no such command": {[]string{"sessions", "list"}, "cloakroom: there is no command sessions"},
+		"no such command": {[]string{"session", "list"}, "cloakroom: there is no command session"},
+		"no verb":         {[]string{"sessions"}, "cloakroom: sessions needs list or end"},
+		"no such verb":    {[]string{"sessions", "kill"}, "cloakroom: sessions needs list or end, not kill"},
+		"end of all":      {[]string{"sessions", "end"}, "cloakroom: sessions end needs -id, -sub or -sid"},
+		"end of provider": {[]string{"sessions", "end", "-provider", "x"}, "cloakroom: sessions end needs -id, -sub or -sid"},
+		"one and all":     {[]string{"sessions", "end", "-id", "x", "-sub", "y"}, "cloakroom: sessions end: -id goes without -sub, -sid and -provider"},
+		"end as JSON":     {[]string{"sessions", "end", "-json", "-sub", "y"}, "cloakroom: sessions end: flag provided but not defined: -json"},
 		"no file":         {[]string{"serve"}, "cloakroom: serve needs -config FILE"},
 		"no file either":  {[]string{"check", "-offline"}, "cloakroom: check needs -config FILE"},
 		"no such flag":    {[]string{"serve", "-conf", "x"}, "cloakroom: serve: flag provided but not defined: -conf"},

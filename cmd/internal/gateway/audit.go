@@ -44,14 +44,37 @@ func (a *audit) loginFailed(r *http.Request, provider string, code problem.Code,
 // csrfRefused writes that a request came from where it may not come from.
 func (a *audit) csrfRefused(r *http.Request, code problem.Code) {
 	a.write(r.Context(), slog.LevelWarn, "csrf_refused", string(code),
-		slog.String("code", string(code)), slog.String("path", r.URL.Path))
+		slog.String("code", string(code)), slog.String("method", r.Method), slog.String("path", r.URL.Path))
+}
+
+// logoutTokenRefused writes that a logout token ended nothing.
+func (a *audit) logoutTokenRefused(r *http.Request, cause error) {
+	a.write(r.Context(), slog.LevelWarn, "logout_token_refused", "", slog.String("err", cause.Error()))
+}
+
+// adminEnded writes how many sessions an operator has ended, what let the operator in, and what selected them; each
+// session has a line of its own besides. A sid is not shown: where front-channel logout is on, whoever knows one can
+// end its sessions (FCL-05).
+func (a *audit) adminEnded(ctx context.Context, way string, ended int, id session.ID, f session.Filter) {
+	attrs := []slog.Attr{slog.String("by", way), slog.Int("ended", ended)}
+	for _, selected := range []slog.Attr{
+		slog.String("session", string(id)), slog.String("sub", f.Subject), slog.String("provider", f.Provider),
+	} {
+		if selected.Value.String() != "" {
+			attrs = append(attrs, selected)
+		}
+	}
+	if f.SID != "" {
+		attrs = append(attrs, slog.Bool("by_sid", true))
+	}
+	a.write(ctx, slog.LevelInfo, "admin_ended", way, attrs...)
 }
 
 func (a *audit) write(ctx context.Context, level slog.Level, event, reason string, attrs ...slog.Attr) {
 	a.metrics.events.WithLabelValues(event, reason).Inc()
 	line := []slog.Attr{slog.String("event", event)}
 	if cause := accessIn(ctx); cause != nil {
-		line = append(line, slog.String("request_id", cause.id), slog.String("client", cause.client.String()))
+		line = append(line, slog.String("request_id", cause.id), slog.String("client", cause.clientText()))
 	}
 	a.log.LogAttrs(ctx, level, "audit", append(line, attrs...)...)
 }

@@ -31,8 +31,11 @@ type Config struct {
 // TLS is the certificate of the public listener; both empty when something in front ends TLS.
 type TLS struct{ CertFile, KeyFile string }
 
-// Admin is the listener for health and metrics; Listen "" turns it off.
-type Admin struct{ Listen string }
+// Admin is the listener for health, metrics and the administration of sessions.
+type Admin struct {
+	Listen    string // host:port, or unix: and the path of a socket; "" turns it off
+	TokenFile string // the bearer token for sessions; "" for none, and then sessions on loopback or a socket only
+}
 
 // Provider is one OpenID Provider and us as its client. Of the fields after LoginParams each may be left empty.
 type Provider struct {
@@ -59,6 +62,7 @@ type Provider struct {
 	ResponseMode            string // query, form_post, jwt, query.jwt or form_post.jwt; default query
 	ResponseSigningAlg      string // default IDTokenSigningAlg
 	UserinfoSigningAlg      string
+	UntypedLogoutTokens     bool // take logout tokens without the typ of one
 
 	IDTokenEncryption, UserinfoEncryption, ResponseEncryption rp.Encryption
 
@@ -76,6 +80,7 @@ type Session struct {
 	SameSite      string   // strict or lax
 	Claims        []string // that the browser may see
 	PerUserLimit  int      // 0 is no limit
+	Cache         bool     // keep opened sessions in memory
 	AllowMemory   bool
 	Redis         Redis
 }
@@ -95,6 +100,9 @@ type Logout struct {
 	RevokeTokens        bool
 	IDTokenHint         bool
 	PostLogoutReturnURL string
+	Method              string   // how the browser goes to the OP: get or post; default get
+	Frontchannel        bool     // the OP may end sessions through the browser
+	ClearSiteData       []string // what the browser is told to clear, as in the header
 }
 
 // Login says who may start one.

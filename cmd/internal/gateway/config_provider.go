@@ -33,6 +33,7 @@ func (p *Provider) decode(b *block) {
 	p.Userinfo = b.text("userinfo", string(rp.UserinfoAuto))
 	p.UserinfoSigningAlg = b.text("userinfo_signing_alg", "")
 	p.UserinfoEncryption = b.encryption("userinfo")
+	p.UntypedLogoutTokens = b.flag("untyped_logout_tokens", false)
 	p.CAFile = b.text("ca_file", "")
 	b.end()
 }

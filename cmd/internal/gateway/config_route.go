@@ -24,7 +24,7 @@ func (t *Route) decode(b *block) {
 	t.CSRF = b.text("csrf", "")
 	t.Login = b.text("login", "none")
 	b.notBuilt("audience", "the upstream gets the access token of the login")
-	b.notBuilt("websocket", "requests and event streams are passed on, WebSocket handshakes are not")
+	t.WebSocket = b.flag("websocket", false)
 	t.Methods = b.list("methods")
 	b.notBuilt("require", "the upstream checks scopes and claims in the access token")
 	t.Headers = b.table("headers")
@@ -58,6 +58,8 @@ func (t *Route) choosePolicies() {
 		return
 	}
 	switch {
+	case t.WebSocket:
+		t.CSRF = "origin"
 	case t.Login == "redirect", t.StaticDir != "" && t.Token != proxy.TokenNone:
 		t.CSRF = "navigation"
 	case t.Token == proxy.TokenNone:
@@ -105,6 +107,7 @@ func (t *Route) validate(r *report, path string) {
 	if t.Login == "redirect" && t.CSRF != "navigation" {
 		r.fail(path+".csrf", "must be navigation on a route with login: redirect, which is for documents")
 	}
+	t.validateWebSocket(r, path)
 	validateMethods(r, path+".methods", t.Methods)
 	t.validateHeaders(r, path)
 	if t.MaxBody < 0 {
@@ -112,6 +115,20 @@ func (t *Route) validate(r *report, path string) {
 	}
 	if t.Timeout <= 0 && t.Upstream != nil {
 		r.fail(path+".timeout", "must be longer than zero; write for example 30s")
+	}
+}
+
+// validateWebSocket: a browser cannot add a header to a WebSocket handshake, and lets any site begin one (PX-20).
+func (t *Route) validateWebSocket(r *report, path string) {
+	switch {
+	case !t.WebSocket:
+	case t.CSRF != "origin":
+		r.fail(path+".csrf", "must be origin on a route with websocket: true, since a handshake can come from any site and "+
+			"carries no header of the page's")
+	case t.Upstream == nil:
+		r.fail(path+".websocket", "needs an upstream; remove it")
+	case len(t.Methods) > 0 && !slices.Contains(t.Methods, http.MethodGet):
+		r.fail(path+".methods", "lacks GET, with which a WebSocket begins; add it")
 	}
 }
 

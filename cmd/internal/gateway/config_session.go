@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ func (s *Session) decode(b *block) {
 	s.SameSite = b.text("same_site", "strict")
 	s.Claims = b.list("claims", "sub", "name", "preferred_username", "email", "picture")
 	s.PerUserLimit = int(b.number("per_user_limit", 0))
-	b.oneOf(b.at("cache"), b.text("cache", "off"), []string{"off"}, "on")
+	s.Cache = b.onOff("cache", true)
 	s.AllowMemory = b.flag("allow_memory", false)
 	s.Redis.decode(b.block("redis"))
 	s.moveCredentials(b)
@@ -125,14 +126,22 @@ func (l *Logout) decode(b *block) {
 	l.RevokeTokens = b.flag("revoke_tokens", true)
 	l.IDTokenHint = b.flag("id_token_hint", true)
 	l.PostLogoutReturnURL = b.text("post_logout_return_url", "/")
-	b.oneOf(b.at("method"), b.text("method", "get"), []string{"get"}, "post")
-	b.notBuilt("frontchannel", "POST /bff/logout and the OP's end-session endpoint end sessions")
+	l.Method = b.text("method", "get")
+	l.Frontchannel = b.flag("frontchannel", false)
+	l.ClearSiteData = b.list("clear_site_data", "storage")
 	b.end()
 }
+
+// siteData are the types of Clear-Site-Data (W3C) that browsers know.
+var siteData = []string{"cache", "cookies", "storage", "executionContexts", "clientHints", "*"}
 
 func (l *Logout) validate(r *report) {
 	if !isLocalPath(l.PostLogoutReturnURL) {
 		r.fail("logout.post_logout_return_url", "must be a path of this application, such as / or /goodbye")
+	}
+	r.oneOf("logout.method", cmp.Or(l.Method, "get"), []string{"get", "post"})
+	for i, kind := range l.ClearSiteData {
+		r.oneOf(item("logout.clear_site_data", i), kind, siteData)
 	}
 }
 

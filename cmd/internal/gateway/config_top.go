@@ -106,19 +106,31 @@ func validatePair(r *report, path, cert, key string) {
 
 func (a *Admin) decode(b *block) {
 	a.Listen = b.address("listen", "127.0.0.1:9090")
-	b.notBuilt("token_file", "the admin listener has health and metrics only, which need no token")
+	if a.TokenFile = b.text("token_file", ""); a.TokenFile != "" {
+		b.secretFile("token", a.TokenFile) // for what is wrong with it: the gateway reads it again
+	}
 	b.end()
 }
 
 func (a *Admin) validate(r *report, public string) {
-	if a.Listen == "" {
-		return
-	}
-	validateListen(r, "admin.listen", a.Listen)
-	if samePort(a.Listen, public) {
-		r.fail("admin.listen", "is the address of listen, which browsers reach; write another port")
+	socket, isSocket := a.socket()
+	switch {
+	case a.Listen == "":
+		r.failUnlessEmpty("admin.token_file", a.TokenFile, "is for a listener; write an address in admin.listen, or remove it")
+	case isSocket && (!strings.HasPrefix(socket, "/") || len(socket) > maxSocketPath):
+		r.fail("admin.listen", "must have an absolute path of at most %d bytes after unix:, such as "+
+			"unix:/run/cloakroom/admin.sock", maxSocketPath)
+	case isSocket:
+	default:
+		validateListen(r, "admin.listen", a.Listen)
+		if samePort(a.Listen, public) {
+			r.fail("admin.listen", "is the address of listen, which browsers reach; write another port")
+		}
 	}
 }
+
+// socket is the path after unix:.
+func (a *Admin) socket() (path string, ok bool) { return strings.CutPrefix(a.Listen, "unix:") }
 
 func validateListen(r *report, key, address string) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {

@@ -3,5 +3,6 @@
 //
 // handler.go shows the path of every request on one screen. Each decision has one place: csrf.go says where a request
 // may come from, route.go who may use a route, errors.go writes every refusal. health.go, metrics.go, trace.go, log.go
-// and audit.go are what an operator sees; no other package knows of Prometheus or OpenTelemetry.
+// and audit.go are what an operator sees; no other package knows of Prometheus or OpenTelemetry. admin.go lets operators
+// end sessions, adminaccess.go says who they are, and adminclient.go is how they ask.
 package gateway

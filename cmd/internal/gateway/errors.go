@@ -19,8 +19,11 @@ import (
 
 const retryAfter = "2" // seconds
 
-// answer runs a handler and writes what it returns: the one place where a refusal becomes an HTTP response.
-func (g *Gateway) answer(next handler) http.Handler {
+// refuser writes an error as a response.
+type refuser func(w http.ResponseWriter, r *http.Request, err error)
+
+// answer runs a handler and has what it returns written: the one place where a refusal becomes an HTTP response.
+func (g *Gateway) answer(next handler, refuse refuser) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if v := recover(); v != nil {
@@ -28,11 +31,11 @@ func (g *Gateway) answer(next handler) http.Handler {
 					panic(v) // the response has begun and cannot be mended; net/http closes the connection
 				}
 				g.log.ErrorContext(r.Context(), "panic", "value", v, "stack", string(debug.Stack()))
-				g.refuse(w, r, problem.New(problem.Internal, ""))
+				refuse(w, r, problem.New(problem.Internal, ""))
 			}
 		}()
 		if err := next(w, r); err != nil {
-			g.refuse(w, r, err)
+			refuse(w, r, err)
 		}
 	})
 }
@@ -40,6 +43,33 @@ func (g *Gateway) answer(next handler) http.Handler {
 // refuse writes an error: a page for a navigation, RFC 9457 problem details for everything else. A session that is over
 // loses its cookie here; a store that does not answer never costs anybody a cookie.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	p := g.refusal(w, r, err)
+	g.bff.Forget(w, err)
+	if proxy.IsNavigation(r) {
+		err = g.writeErrorPage(w, r, p)
+	} else {
+		loginURL := ""
+		if p.Code.Status() == http.StatusUnauthorized {
+			loginURL = g.urls.LoginURL(p.Login)
+		}
+		err = writeProblem(w, r, p, loginURL)
+	}
+	if err != nil {
+		g.log.DebugContext(r.Context(), "the client went away before the error was written", "err", err)
+	}
+}
+
+// refuseAdmin writes an error on the admin listener.
+func (g *Gateway) refuseAdmin(w http.ResponseWriter, r *http.Request, err error) {
+	p := g.refusal(w, r, err)
+	if p.Code == problem.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	_ = writeProblem(w, r, p, "") // the client has gone
+}
+
+// refusal notes an error in the logs and sets the header fields of its response.
+func (g *Gateway) refusal(w http.ResponseWriter, r *http.Request, err error) *problem.Error {
 	p := asProblem(err)
 	seen := accessOf(r)
 	seen.code, seen.err = p.Code, err
@@ -49,8 +79,6 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if seen.status != 0 { // too late to say anything
 		panic(http.ErrAbortHandler)
 	}
-
-	g.bff.Forget(w, err)
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	if len(p.Allow) > 0 {
@@ -60,22 +88,11 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		header.Set("Retry-After", retryAfter)
 	}
-	if proxy.IsNavigation(r) {
-		err = g.writeErrorPage(w, r, p)
-	} else {
-		err = g.writeProblem(w, r, p)
-	}
-	if err != nil {
-		g.log.DebugContext(r.Context(), "the client went away before the error was written", "err", err)
-	}
+	return p
 }
 
 // writeProblem writes RFC 9457 problem details.
-func (g *Gateway) writeProblem(w http.ResponseWriter, r *http.Request, p *problem.Error) error {
-	loginURL := ""
-	if p.Code.Status() == http.StatusUnauthorized {
-		loginURL = g.urls.LoginURL(p.Login)
-	}
+func writeProblem(w http.ResponseWriter, r *http.Request, p *problem.Error, loginURL string) error {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Code.Status())
 	return json.NewEncoder(w).Encode(struct {

@@ -149,7 +149,7 @@ func TestErrorsOfPathsAndMethods(t *testing.T) {
 // SES-15: a panic is a problem like any other, its value and stack are for the log.
 func TestPanicIsAnswered(t *testing.T) {
 	g := newReplica(t, nil)
-	h := g.logged(g.answer(func(http.ResponseWriter, *http.Request) error { panic("secret-value") }))
+	h := g.logged(g.answer(func(http.ResponseWriter, *http.Request) error { panic("secret-value") }, g.refuse))
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 	if rec.Code != 500 || strings.Contains(rec.Body.String(), "secret-value") || !strings.Contains(rec.Body.String(), `"code":"internal"`) {
@@ -171,7 +171,7 @@ func TestBegunAnswerBreaksOff(t *testing.T) {
 		h := g.logged(g.answer(func(w http.ResponseWriter, _ *http.Request) error {
 			_, _ = w.Write([]byte("begun"))
 			return end()
-		}))
+		}, g.refuse))
 		rec := httptest.NewRecorder()
 		func() {
 			defer func() {
@@ -189,7 +189,7 @@ func TestBegunAnswerBreaksOff(t *testing.T) {
 	rec := httptest.NewRecorder()
 	func() {
 		defer func() { _ = recover() }()
-		g.logged(g.answer(func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) })).
+		g.logged(g.answer(func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) }, g.refuse)).
 			ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 	}()
 	if rec.Body.Len() != 0 {
@@ -202,7 +202,7 @@ func TestCauseStaysInTheLog(t *testing.T) {
 	g := newReplica(t, nil)
 	h := g.logged(g.answer(func(http.ResponseWriter, *http.Request) error {
 		return problem.Wrap(problem.UpstreamUnavailable, errors.New("dial tcp 10.0.0.5:9000"))
-	}))
+	}, g.refuse))
 	for _, accept := range []string{"text/html", "application/json"} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Accept", accept)

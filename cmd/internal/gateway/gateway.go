@@ -51,6 +51,8 @@ type Gateway struct {
 	tracing  *tracing
 	audit    *audit
 	health   *health
+	admin    *admin
+	draining chan struct{} // closed when requests in flight have to come to their end
 	closers  []func() error
 }
 
@@ -60,7 +62,10 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil { // again for a file, and for the first time for what a program filled in
 		return nil, err
 	}
-	g := &Gateway{config: cfg, log: o.Logger, now: o.Now, listener: o.Listener, origin: originOf(cfg.PublicURL)}
+	g := &Gateway{
+		config: cfg, log: o.Logger, now: o.Now, listener: o.Listener, origin: originOf(cfg.PublicURL),
+		draining: make(chan struct{}),
+	}
 	if g.log == nil {
 		g.log = NewLogger(os.Stderr)
 	}
@@ -86,6 +91,10 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 	if g.keys, err = keyRing(cfg.Session, g.log); err != nil {
 		return nil, err
 	}
+	access, err := newAdminAccess(cfg.Admin)
+	if err != nil {
+		return nil, err
+	}
 	store := o.store
 	if store == nil {
 		if store, err = g.newStore(); err != nil {
@@ -98,6 +107,7 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 		RefreshBefore: cfg.Session.RefreshBefore,
 		RevokeTokens:  cfg.Logout.RevokeTokens,
 		PerUserLimit:  cfg.Session.PerUserLimit,
+		CacheSize:     cacheSize(cfg.Session),
 		Refresher:     bff.NewRefresher(providers),
 		Now:           g.now,
 		Logger:        g.log,
@@ -113,16 +123,34 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 		PostLogoutReturnURL: cfg.Logout.PostLogoutReturnURL,
 		ThirdPartyLogin:     cfg.Login.ThirdParty,
 		IDTokenHint:         cfg.Logout.IDTokenHint,
+		PostToProvider:      cfg.Logout.Method == "post",
+		Frontchannel:        cfg.Logout.Frontchannel,
+		ClearSiteData:       cfg.Logout.ClearSiteData,
 		Now:                 g.now,
 		Logger:              g.log,
-		AdmitPush:           newLimit(g.now).admitPush,
-		OnLoginFailed:       g.audit.loginFailed,
+		AdmitPush:           admitPush(g.now),
+		AdmitLogoutToken:    newLogoutTokens(g.now).admit,
+		Draining:            g.draining,
+
+		OnLoginFailed:        g.audit.loginFailed,
+		OnLogoutTokenRefused: g.audit.logoutTokenRefused,
 	})
 	if err := g.newProxy(); err != nil {
 		return nil, err
 	}
-	g.health = &health{sessions: g.sessions, providers: providers}
+	g.health = &health{sessions: g.sessions, providers: providers, draining: g.draining}
+	g.admin = &admin{sessions: g.sessions, config: cfg, access: access, audit: g.audit}
 	return g, nil
+}
+
+// cachedSessions is how many opened sessions a replica keeps in memory, at a few kilobytes each.
+const cachedSessions = 50_000
+
+func cacheSize(s Session) int {
+	if s.Cache {
+		return cachedSessions
+	}
+	return 0
 }
 
 // keyRing reads the key ring. Sessions in memory end with the process, and so may their keys.
@@ -155,6 +183,8 @@ func (g *Gateway) newProxy() error {
 		OwnCookie:      g.bff.OwnCookie,
 		TrustedProxies: g.config.TrustedProxies,
 		Transport:      g.tracing.transport("upstream", proxy.NewTransport(), true),
+		Bind:           g.sessions.Bind,
+		Draining:       g.draining,
 		Logger:         g.log,
 	})
 	return err

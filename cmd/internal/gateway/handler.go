@@ -28,7 +28,7 @@ func (g *Gateway) Handler() http.Handler {
 			return endpoints.serve(w, r)
 		}
 		return g.route(w, r)
-	}))))
+	}, g.refuse))))
 }
 
 // endpoints lists the gateway's own endpoints with what each asks of a request's origin. Those with csrfNone prove
@@ -47,10 +47,18 @@ func (g *Gateway) endpoints() endpoints {
 		{"GET", "error", csrfNone, deliberate(b.ErrorPage)},
 		{"GET", "session", csrfHeader, b.Session},
 		{"POST", "session/extend", csrfHeader, b.Extend},
+		{"POST", "session/refresh", csrfHeader, b.RefreshSession},
 		{"GET", "user", csrfHeader, b.User},
+		{"GET", "sessions", csrfHeader, b.ListSessions},
+		{"DELETE", "sessions", csrfHeader, b.EndSessions},
+		{"DELETE", "sessions/{id}", csrfHeader, b.EndSession},
+		{"GET", "events", csrfOrigin, b.Events},
 		{"POST", "logout", csrfHeader, b.PostLogout},
 		{"GET", "logout", csrfNone, deliberate(b.Logout)},
 		{"GET", "logout/callback", csrfNone, deliberate(b.LogoutCallback)},
+		{"POST", "backchannel-logout", csrfNone, b.BackchannelLogout},
+		{"POST", "backchannel", csrfNone, b.BackchannelLogout},
+		{"GET", "frontchannel-logout", csrfNone, deliberate(b.FrontchannelLogout)},
 		{"GET", "jwks.json", csrfNone, b.JWKS},
 	})
 }
@@ -106,8 +114,8 @@ func (e endpoints) serve(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return methodNotAllowed(methods)
 	}
-	if strings.HasSuffix(pattern, "/{provider}") {
-		r.SetPathValue("provider", path.Base(r.URL.Path))
+	if dir, name := path.Split(pattern); strings.HasPrefix(name, "{") {
+		r.SetPathValue(strings.Trim(name, "{}"), strings.TrimPrefix(r.URL.Path, dir))
 	}
 	return handle(w, r)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -19,7 +18,7 @@ const healthTimeout = time.Second
 type health struct {
 	sessions  *session.Manager
 	providers bff.Providers
-	draining  atomic.Bool
+	draining  <-chan struct{}
 }
 
 // readiness is the body of /readyz.
@@ -50,11 +49,13 @@ func (h *health) check(ctx context.Context) (readiness, bool) {
 	if h.sessions.Ping(ctx) != nil {
 		result.Store, ready = "unavailable", false
 	}
-	switch {
-	case h.draining.Load():
-		result.Status, ready = "draining", false
-	case !ready:
+	if !ready {
 		result.Status = "unavailable"
+	}
+	select {
+	case <-h.draining:
+		result.Status, ready = "draining", false
+	default:
 	}
 	return result, ready
 }
@@ -63,7 +64,7 @@ func (h *health) check(ctx context.Context) (readiness, bool) {
 func (g *Gateway) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		writeHealth(w, http.StatusOK, map[string]string{"status": "ok"})
+		writeAdmin(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		result, ready := g.health.check(r.Context())
@@ -71,15 +72,18 @@ func (g *Gateway) adminHandler() http.Handler {
 		if !ready {
 			status = http.StatusServiceUnavailable
 		}
-		writeHealth(w, status, result)
+		writeAdmin(w, status, result)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{}))
+	sessions := g.logged(g.answer(g.admin.serve, g.refuseAdmin))
+	mux.Handle(sessionsPath, sessions)
+	mux.Handle(sessionsPath+"/", sessions)
 	return mux
 }
 
-func writeHealth(w http.ResponseWriter, status int, body any) {
+func writeAdmin(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the prober has gone
+	_ = json.NewEncoder(w).Encode(body) // the client has gone
 }

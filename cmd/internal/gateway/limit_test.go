@@ -12,7 +12,7 @@ import (
 // PAR-06: a burst, then the rate; each address for itself, where an IPv6 client has a whole network.
 func TestLimit(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	l := newLimit(func() time.Time { return now })
+	l := newLimit(func() time.Time { return now }, pushesPerSecond, pushBurst)
 	take := func(addr string) (admitted int) {
 		for l.take(netip.MustParseAddr(addr)) {
 			admitted++
@@ -55,10 +55,10 @@ func TestLimit(t *testing.T) {
 // PAR-06: what a flood of addresses leaves is bounded.
 func TestLimitIsBounded(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	l := newLimit(func() time.Time { return now })
-	for i := range 10 * maxPushers {
+	l := newLimit(func() time.Time { return now }, pushesPerSecond, pushBurst)
+	for i := range 10 * maxLimited {
 		l.take(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
-		if n := len(l.newer) + len(l.older); n > 2*maxPushers {
+		if n := len(l.newer) + len(l.older); n > 2*maxLimited {
 			t.Fatalf("%d buckets", n)
 		}
 	}

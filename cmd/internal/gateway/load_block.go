@@ -102,6 +102,16 @@ func (b *block) flag(key string, otherwise bool) bool {
 	}, "must be true or false")
 }
 
+// onOff reads on or off.
+func (b *block) onOff(key string, otherwise bool) bool {
+	return scalar(b, key, otherwise, func(text string) (bool, error) {
+		if text != "on" && text != "off" {
+			return false, strconv.ErrSyntax
+		}
+		return text == "on", nil
+	}, "must be on or off")
+}
+
 // number reads a whole number.
 func (b *block) number(key string, otherwise int64) int64 {
 	return scalar(b, key, otherwise, func(text string) (int64, error) {
@@ -210,12 +220,17 @@ func (b *block) secretFile(key, file string) secret.String {
 		b.silence(b.at(key))
 		return secret.String{}
 	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	text := trimNewline(data)
 	if text == "" {
 		b.fail(b.at(key+"_file"), "is an empty file; write the secret into it")
 		b.silence(b.at(key))
 	}
 	return secret.New(text)
+}
+
+// trimNewline is what a file of one line holds.
+func trimNewline(data []byte) string {
+	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 }
 
 // notBuilt refuses a key of contract.md whose feature does not exist yet. Its empty value says what happens anyway.

@@ -102,6 +102,7 @@ func TestEveryValueIsRead(t *testing.T) {
 		PublicURL:      public,
 		Listen:         ":8443",
 		TLS:            TLS{CertFile: "tls.crt", KeyFile: "tls.key"},
+		Admin:          Admin{Listen: "unix:/run/cloakroom/admin.sock", TokenFile: "client_secret"},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		InternalHosts:  []string{"app.internal", "gateway:8443"},
 		Providers: []Provider{{
@@ -118,6 +119,7 @@ func TestEveryValueIsRead(t *testing.T) {
 			Userinfo:            "required",
 			AuthorizationParams: map[string]string{"audience": "https://api.example.com"},
 			TrustedAudiences:    []string{"https://api.example.com"},
+			UntypedLogoutTokens: true,
 			CAFile:              "ca.pem",
 		}, {
 			Name:              "home-2",
@@ -200,8 +202,10 @@ func TestEveryValueIsRead(t *testing.T) {
 				KeyFile:  "redis.key",
 			},
 		},
-		Logout: Logout{PostLogoutReturnURL: "/goodbye?from=app"},
-		Login:  Login{ThirdParty: true},
+		Logout: Logout{
+			PostLogoutReturnURL: "/goodbye?from=app", Method: "post", Frontchannel: true, ClearSiteData: []string{"cache", "*"},
+		},
+		Login: Login{ThirdParty: true},
 		Routes: []Route{{
 			Route: proxy.Route{
 				Path:           "/orders/",
@@ -214,6 +218,15 @@ func TestEveryValueIsRead(t *testing.T) {
 				MaxBody:        10485760,
 				AllowPlaintext: true,
 				Timeout:        2 * time.Minute,
+			},
+			CSRF: "origin", Login: "none",
+		}, {
+			Route: proxy.Route{
+				Path:      "/live/",
+				Upstream:  &url.URL{Scheme: "https", Host: "live.internal"},
+				WebSocket: true,
+				Token:     proxy.TokenUser,
+				Timeout:   30 * time.Second,
 			},
 			CSRF: "origin", Login: "none",
 		}, {

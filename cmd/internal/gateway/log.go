@@ -20,7 +20,7 @@ func NewLogger(w io.Writer) *slog.Logger {
 			return slog.New(slog.NewTextHandler(w, nil))
 		}
 	}
-	return slog.New(slog.NewJSONHandler(w, nil))
+	return slog.New(slog.NewJSONHandler(escapedJSON{w}, nil))
 }
 
 // access is the line of the access log that a request will become. It is also the response writer that watches the
@@ -44,6 +44,14 @@ func accessOf(r *http.Request) *access { return accessIn(r.Context()) }
 func accessIn(ctx context.Context) *access {
 	a, _ := ctx.Value(accessKey{}).(*access)
 	return a
+}
+
+// clientText is "" where there is no address, as on a unix socket.
+func (e *access) clientText() string {
+	if !e.client.IsValid() {
+		return ""
+	}
+	return e.client.String()
 }
 
 // Unwrap lets http.ResponseController reach the connection; httputil.ReverseProxy flushes by it.
@@ -96,7 +104,7 @@ func (g *Gateway) logged(next http.Handler) http.Handler {
 				slog.Int("status", e.status),
 				slog.Int64("bytes", e.bytes),
 				slog.Float64("took_ms", float64(took.Microseconds())/1000),
-				slog.String("client", e.client.String()),
+				slog.String("client", e.clientText()),
 			}
 			if e.err != nil {
 				level = logLevel(e.code, e.err)

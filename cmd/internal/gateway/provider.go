@@ -106,6 +106,7 @@ func (p *Provider) clientConfig(urls bff.URLs, first bool, log *slog.Logger) (rp
 		IDTokenEncryption:     p.IDTokenEncryption,
 		UserinfoEncryption:    p.UserinfoEncryption,
 		ResponseEncryption:    p.ResponseEncryption,
+		UntypedLogoutTokens:   p.UntypedLogoutTokens,
 		HTTPClient:            &http.Client{Transport: transport},
 		Logger:                log,
 	}, nil

@@ -29,8 +29,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	servers := []*http.Server{g.newServer(g.Handler())}
 	listeners := []net.Listener{public}
-	if address := g.config.Admin.Listen; address != "" {
-		admin, err := net.Listen("tcp", address)
+	if g.config.Admin.Listen != "" {
+		admin, err := g.config.Admin.listen()
 		if err != nil {
 			return errors.Join(fmt.Errorf("admin.listen: %w", err), public.Close())
 		}
@@ -62,7 +62,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	<-serving.Done()
 
 	g.log.Info("stopping; requests in flight go on", "at_most", g.drain.String())
-	g.health.draining.Store(true)
+	close(g.draining)
 	drain, cancelDrain := context.WithTimeout(context.WithoutCancel(ctx), g.drain)
 	defer cancelDrain()
 	var errs []error
@@ -157,13 +157,14 @@ func (g *Gateway) newServer(h http.Handler) *http.Server {
 func (g *Gateway) announce(listeners []net.Listener) {
 	g.log.Info("serving", "public_url", g.origin, "listen", listeners[0].Addr().String())
 	if len(listeners) > 1 {
-		g.log.Info("serving health and metrics", "listen", listeners[1].Addr().String())
+		g.log.Info("serving health and metrics", "listen", listeners[1].Addr().String(), "sessions_by", g.admin.access.way)
 	}
 	for i, p := range g.config.Providers {
 		attrs := []any{
 			"provider", p.Name, "issuer", p.Issuer, "client_id", p.ClientID,
 			"redirect_uri", g.urls.Callback(p.Name, i == 0),
 			"post_logout_redirect_uri", g.urls.LogoutCallback(),
+			"backchannel_logout_uri", g.urls.BackchannelLogout(),
 			"token_endpoint_auth_method", p.ClientAuth, "id_token_signed_response_alg", p.IDTokenSigningAlg,
 		}
 		if user, _ := p.keyUser(); user != "" {
@@ -172,7 +173,9 @@ func (g *Gateway) announce(listeners []net.Listener) {
 		if g.config.Login.ThirdParty {
 			attrs = append(attrs, "initiate_login_uri", g.urls.InitiateLogin())
 		}
-		g.log.Info("register this at the provider", append(attrs,
-			"backchannel_logout_uri", g.urls.BackchannelLogout(), "note", "back-channel logout is not served by this version yet")...)
+		if g.config.Logout.Frontchannel {
+			attrs = append(attrs, "frontchannel_logout_uri", g.urls.FrontchannelLogout(), "frontchannel_logout_session_required", true)
+		}
+		g.log.Info("register this at the provider", attrs...)
 	}
 }
