@@ -104,7 +104,9 @@ func (a *application) config(issuer string, api net.Addr) *gateway.Config {
 			SameSite:      "strict",
 			Claims:        []string{"sub", "name", "preferred_username", "email"},
 		},
-		Logout: gateway.Logout{RevokeTokens: true, IDTokenHint: true, PostLogoutReturnURL: "/"},
+		Logout: gateway.Logout{
+			RevokeTokens: true, IDTokenHint: true, PostLogoutReturnURL: "/", ClearSiteData: []string{"storage"},
+		},
 		Routes: routes,
 	}
 }
@@ -117,17 +119,20 @@ func (a *application) client() optest.Client {
 		Name:                   a.name,
 		RedirectURIs:           []string{a.url.JoinPath("/bff/callback").String()},
 		PostLogoutRedirectURIs: []string{a.url.JoinPath("/bff/logout/callback").String()},
+		BackchannelLogoutURI:   a.url.JoinPath("/bff/backchannel-logout").String(),
 		Scopes:                 a.scopes,
 		SkipConsent:            !a.ask,
 	}
 }
 
-// apiHandler is what stands behind the gateways: the orders, and for everybody where the applications are.
-func apiHandler(orders *ordersAPI, first, second *application) http.Handler {
+// apiHandler is what stands behind the gateways: the orders, and for everybody where the applications and the OP are.
+func apiHandler(orders *ordersAPI, issuer string, first, second *application) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", orders.handler())
 	mux.HandleFunc("GET /public/apps", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"first": first.url.String(), "second": second.url.String()})
+		writeJSON(w, http.StatusOK, map[string]string{
+			"first": first.url.String(), "second": second.url.String(), "op": issuer + signOutPage,
+		})
 	})
 	return mux
 }

@@ -58,7 +58,7 @@ var sites = []struct {
 		"first", "app.js", firstApp(stubListener{}).site,
 		[]string{
 			"sign-in", "user-name", "call-api", "api-result", "extend", "sign-out", "idle-left", "absolute-left",
-			"visible-to-js", "status",
+			"visible-to-js", "status", "refresh", "sessions", "end-all", "op",
 		},
 	},
 	{"second", "second.js", secondApp(stubListener{}).site, []string{"sign-in", "user-name", "sign-out", "status"}},

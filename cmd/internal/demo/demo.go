@@ -51,7 +51,7 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 		orders := newOrdersAPI(&verifier{issuer: issuer, audience: ordersAudience, keys: keys, now: time.Now})
-		group.Go(func() error { return serve(ctx, l.api, apiHandler(orders, first, second)) })
+		group.Go(func() error { return serve(ctx, l.api, apiHandler(orders, issuer, first, second)) })
 		var gateways []*gateway.Gateway
 		for _, app := range []*application{first, second} {
 			g, err := gateway.New(app.config(issuer, l.api.Addr()), gateway.Options{Logger: log, Listener: app.listener})

@@ -254,6 +254,24 @@ func TestDemo(t *testing.T) {
 	b.login(first, "/", "").mustShow(t, "127.0.0.1", "<title>Sign in – Harbour ID</title>")
 }
 
+// TestSignOutAtOP: the OP tells both applications.
+func TestSignOutAtOP(t *testing.T) {
+	first := startDemo(t)
+	b := newBrowser(t)
+	b.press(b.press(b.login(first, "/", ""), "subject", "alice"), "decision", "allow")
+	_, apps := b.fetch("GET", first+"/public/apps", "")
+	second, _ := apps["second"].(string)
+	b.press(b.login(second, "/", "&prompt=select_account"), "account", "continue")
+
+	op, _ := apps["op"].(string)
+	b.press(b.navigate(op), "decision", "sign-out").mustShow(t, "127.0.0.1", "You are signed out")
+	for _, app := range []string{first, second} {
+		if _, session := b.fetch("GET", app+"/bff/session", ""); session["authenticated"] != false || session["reason"] != "ended" {
+			t.Errorf("%s: %v", app, session)
+		}
+	}
+}
+
 // TestDemoDeny: who says no at consent gets a page that says so, and a way to try again.
 func TestDemoDeny(t *testing.T) {
 	first := startDemo(t)

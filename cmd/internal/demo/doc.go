@@ -9,5 +9,5 @@
 // with SameSite behave as they do in production.
 //
 // The gateways are those of `cloakroom serve`, with the in-memory store. Read app.go for the configuration, spa/bff.js
-// for what a page needs, accesstoken.go for what an API should check.
+// and spa/watch.js for what a page needs, accesstoken.go for what an API should check.
 package demo

@@ -16,7 +16,10 @@ const ordersAudience = "https://orders.demo.test"
 // accessTokenLifetime is short so that a visitor sees the gateway refresh.
 const accessTokenLifetime = time.Minute
 
-const styleSheet = "/style.css"
+const (
+	styleSheet  = "/style.css"
+	signOutPage = "/sign-out" // asks whoever is signed in; the applications hear of it by back-channel logout
+)
 
 // newOP is Harbour ID: an OP with two users, no passwords, and pages for people.
 func newOP(issuer string, apps ...*application) (http.Handler, error) {
@@ -42,6 +45,7 @@ func newOP(issuer string, apps ...*application) (http.Handler, error) {
 	mux.HandleFunc("GET "+styleSheet, func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, embedded, "op/style.css")
 	})
+	mux.Handle("GET "+signOutPage, http.RedirectHandler(op.EndpointURL(optest.EndSessionEndpoint), http.StatusSeeOther))
 	return mux, nil
 }
 

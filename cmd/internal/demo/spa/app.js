@@ -1,24 +1,29 @@
 // The first application: who is signed in, for how long, an API call, and everything a script can see.
 
-import { Problem, extend, farewell, request, session, signInUrl, signOut } from './bff.js';
+import {
+  Problem, endSessions, extend, farewell, refresh, request, session, signInUrl, signOut, whyEnded,
+} from './bff.js';
+import { countDown } from './countdown.js';
 import { $, displayName, element, initials } from './dom.js';
-import { fetchOrders, placeOrder } from './orders.js';
-import { countDown, watch } from './watch.js';
+import { fetchOrders, placeOrder, statusLine } from './orders.js';
+import { showSessions } from './sessions.js';
+import { leave, watch } from './watch.js';
 
-const reasons = {
-  none: farewell(),
-  expired: 'Your session has reached its end. Please sign in again.',
-  idle: 'You were away for a while, so the session was closed. Please sign in again.',
-  ended: 'Your session was ended. Please sign in again.',
-};
-
+let goodbye = farewell(); // what to say while nobody is signed in
 let loginUrl; // where the gateway says that signing in starts
 
 function show(current) {
+  const begins = current.authenticated && $('signed-in').hidden;
   $('signed-in').hidden = !current.authenticated;
   $('signed-out').hidden = current.authenticated;
-  if (current.authenticated) showUser(current);
-  else showSignIn(current.login_url, reasons[current.reason] ?? '');
+  if (begins) showSessions($('sessions'), fail).catch(fail);
+  if (current.authenticated) {
+    goodbye = '';
+    showUser(current);
+  } else {
+    goodbye = whyEnded(current) || goodbye; // who asks again is only told that there is none
+    showSignIn(current.login_url, goodbye);
+  }
 }
 
 function showUser(current) {
@@ -36,6 +41,7 @@ function showSignIn(url, reason) {
   $('signed-out').hidden = false;
   $('api-result').replaceChildren();
   $('visible-to-js').replaceChildren();
+  $('sessions').replaceChildren();
   loginUrl = url;
   $('sign-in').href = signInUrl(loginUrl);
   countDown({});
@@ -48,7 +54,7 @@ function showVisible(current) {
     'document.cookie': document.cookie || '(empty)',
     localStorage: stored(localStorage),
     sessionStorage: stored(sessionStorage),
-    'GET /bff/session': JSON.stringify(current, null, 2),
+    'GET /bff/session': JSON.stringify({ ...current, change: undefined }, null, 2), // without what only an event has
   };
   $('visible-to-js').replaceChildren(...Object.entries(found).map(([name, value]) =>
     element('div', {}, element('dt', {}, name), element('dd', {}, element('pre', { tabIndex: 0 }, value)))));
@@ -99,12 +105,27 @@ onClick('order', async () => {
   await placeOrder($('api-result'));
   show(await session());
 });
+onClick('refresh', async () => {
+  const current = await refresh();
+  $('api-result').replaceChildren(
+    statusLine('POST /bff/session/refresh', { status: 200, ok: true }),
+    element('p', {}, 'The gateway has new tokens, and what Harbour ID says about you now.'),
+  );
+  show(current);
+});
 onClick('extend', async () => show(await extend()));
-onClick('sign-out', signOut);
+onClick('sign-out', async () => leave(await signOut()));
+onClick('end-all', async () => {
+  await endSessions();
+  show(await session());
+});
 $('sign-in').addEventListener('click', () => { $('sign-in').href = signInUrl(loginUrl); }); // the fragment may be new
+
+addEventListener('focus', () => $('signed-in').hidden || showSessions($('sessions'), fail).catch(fail));
 
 watch(show, fail);
 
 const apps = await (await request('/public/apps')).json();
 $('other-app').href = apps.second;
 $('other-app').hidden = false;
+$('op').href = apps.op;

@@ -30,6 +30,26 @@ export async function extend() {
   return (await request('/bff/session/extend', { method: 'POST' })).json();
 }
 
+// refresh has the gateway ask the OP for new tokens and claims now.
+export async function refresh() {
+  return (await request('/bff/session/refresh', { method: 'POST' })).json();
+}
+
+// sessions are those of this user, in this browser and in others.
+export async function sessions() {
+  return (await (await request('/bff/sessions')).json()).sessions;
+}
+
+// endSession ends one of them.
+export async function endSession(id) {
+  await request(`/bff/sessions/${encodeURIComponent(id)}`, { method: 'DELETE' });
+}
+
+// endSessions ends all of them, this one too. The session at the OP goes on.
+export async function endSessions() {
+  await request('/bff/sessions', { method: 'DELETE' });
+}
+
 // signInUrl is the address of the sign-in which comes back to exactly this place: path, query and fragment.
 export function signInUrl(loginUrl = '/bff/login', params = {}) {
   const url = new URL(loginUrl, location.origin);
@@ -38,12 +58,32 @@ export function signInUrl(loginUrl = '/bff/login', params = {}) {
   return url.href;
 }
 
-// signOut ends the session here, then goes to the OP to end the one there. The browser comes back to /?signed-out.
+// signOut ends the session here, and returns where to go to end the one at the OP. From there the browser comes back to
+// /?signed-out.
 export async function signOut() {
   const path = `/bff/logout?returnUrl=${encodeURIComponent('/?signed-out')}`;
-  const { redirect_to } = await (await request(path, { method: 'POST' })).json();
-  location.assign(redirect_to);
+  return (await (await request(path, { method: 'POST' })).json()).redirect_to;
 }
+
+// whyEnded says to the user why there is no session: by the cause that an event names, or else by the reason.
+export function whyEnded({ reason, cause }) {
+  return causes[cause] ?? reasons[reason] ?? '';
+}
+
+const reasons = {
+  expired: 'Your session has reached its end. Please sign in again.',
+  idle: 'You were away for a while, so the session was closed. Please sign in again.',
+  ended: 'Your session was ended. Please sign in again.',
+};
+
+const causes = {
+  logout: 'You have signed out.',
+  backchannel_logout: 'You have signed out at Harbour ID.',
+  ended_by_user: 'You have signed this browser out from your list of sessions.',
+  ended_by_admin: 'An administrator has ended your session.',
+  user_limit: 'You have signed in elsewhere, and one may have only so many sessions.',
+  grant_refused: 'Harbour ID does not let this session go on. Please sign in again.',
+};
 
 // farewell is what to say to somebody who has just signed out. It takes the mark out of the address, so that neither a
 // reload nor a bookmark says so again.

@@ -48,7 +48,8 @@ async function attempt(result, call, send) {
   }
 }
 
-function statusLine(call, { status, ok = false }) {
+// statusLine is a call with the status of its answer.
+export function statusLine(call, { status, ok = false }) {
   return element('p', { className: 'call' },
     element('code', {}, call),
     element('span', { className: ok ? 'chip good' : 'chip bad' }, String(status)));

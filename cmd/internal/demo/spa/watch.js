@@ -1,48 +1,54 @@
-// Keeps a page up to date with the session: asks now and then while somebody is looking, and counts down in between.
+// Keeps every tab of this browser up to date with the session: the gateway tells one of them, and that one tells the
+// others. A browser that speaks HTTP/1.1 has six connections to an origin, and five tabs must not use up five.
 
 import { session } from './bff.js';
 
-const askEvery = 20_000; // milliseconds
-let deadlines = {}; // element id -> milliseconds since the epoch
+const pause = 2000; // milliseconds, before asking again a gateway that gave no answer
+const tabs = new BroadcastChannel('session');
 
-// watch calls show with the session now, every 20 s while the page is visible, when the page becomes visible again,
-// and when a deadline has passed. It calls failed with the error when the gateway cannot be asked.
+// watch calls show with the session now, and again whenever it changes or ends, in whichever tab, browser or place. It
+// calls failed with the error when the gateway cannot be asked.
 export function watch(show, failed) {
-  const ask = () => session().then(show, failed);
-  const due = () => {
-    if (!document.hidden) ask();
+  let signedIn = false;
+  let leading = false; // this tab listens for all
+  let source = null;
+
+  const hear = (current) => {
+    signedIn = current.authenticated;
+    show(current);
+    listen();
   };
-  document.addEventListener('visibilitychange', due);
-  setInterval(due, askEvery);
-  setInterval(() => tick() && due(), 1000);
-  return ask();
+  const tell = (current) => {
+    tabs.postMessage(current);
+    hear(current);
+  };
+  const ask = () => session().then(tell, (error) => {
+    failed(error);
+    setTimeout(() => leading && ask(), pause);
+  });
+  const listen = () => {
+    if (!leading || !signedIn || source) return;
+    source = new EventSource('/bff/events');
+    source.addEventListener('session', (event) => tell(JSON.parse(event.data)));
+    source.addEventListener('error', () => {
+      if (source.readyState !== EventSource.CLOSED) return; // the browser connects again by itself
+      source = null; // there is no more to hear, or the gateway cannot say
+      if (signedIn) setTimeout(ask, pause);
+    });
+  };
+
+  tabs.addEventListener('message', ({ data }) => hear(data));
+  ask();
+  navigator.locks.request('session-events', () => {
+    leading = true;
+    listen();
+    return new Promise(() => {}); // until this tab closes; then it is another's turn
+  });
 }
 
-// countDown sets the remaining seconds by element id. The gateway says how long, not until when, so that a wrong
-// clock on this side does no harm.
-export function countDown(seconds) {
-  const now = Date.now();
-  deadlines = Object.fromEntries(Object.entries(seconds).map(([id, s]) => [id, now + s * 1000]));
-  tick();
-}
-
-// tick redraws, and reports whether a deadline has just passed.
-function tick() {
-  let passed = false;
-  for (const [id, deadline] of Object.entries(deadlines)) {
-    const left = Math.max(0, Math.round((deadline - Date.now()) / 1000));
-    document.getElementById(id).textContent = clock(left);
-    if (left === 0) {
-      delete deadlines[id];
-      passed = true;
-    }
-  }
-  return passed;
-}
-
-// clock writes seconds as m:ss or h:mm:ss.
-export function clock(seconds) {
-  const two = (n) => String(n).padStart(2, '0');
-  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+// leave tells the other tabs that the user has signed out in this one, which may have been the one that listens, and
+// goes to where the logout goes on.
+export function leave(address) {
+  tabs.postMessage({ authenticated: false, cause: 'logout' });
+  location.assign(address);
 }

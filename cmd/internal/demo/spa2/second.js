@@ -1,16 +1,17 @@
 // The second application: the smallest page that can sign in and out.
 
-import { farewell, request, signInUrl, signOut } from './bff.js';
+import { farewell, request, signInUrl, signOut, whyEnded } from './bff.js';
 import { $, displayName, initials } from './dom.js';
-import { watch } from './watch.js';
+import { leave, watch } from './watch.js';
 
-const goodbye = farewell();
+let goodbye = farewell();
 let loginUrl;
 
 function show(current) {
   $('signed-in').hidden = !current.authenticated;
   $('signed-out').hidden = current.authenticated;
-  $('status').textContent = current.authenticated ? '' : goodbye;
+  goodbye = current.authenticated ? '' : whyEnded(current) || goodbye;
+  $('status').textContent = goodbye;
   if (current.authenticated) {
     $('user-name').textContent = displayName(current.user);
     $('avatar').textContent = initials(displayName(current.user));
@@ -30,7 +31,7 @@ function fail(error) {
 }
 
 $('sign-in').addEventListener('click', setSignIn);
-$('sign-out').addEventListener('click', () => signOut().catch(fail));
+$('sign-out').addEventListener('click', () => signOut().then(leave).catch(fail));
 
 watch(show, fail);
 
