@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what `make test` needs beyond Go: a C compiler (the race detector links with one), redis-server, Chromium,
-# Firefox, and Node.js with npm for one of the third-party OPs. It says what it installs, and installs nothing that is there already.
+# Firefox, nginx, and Node.js with npm for one of the third-party OPs. It says what it installs, and installs nothing that is there already.
 set -eu
 cd "$(dirname "$0")"
 
@@ -17,6 +17,7 @@ need 'gcc libc6-dev' gcc
 need redis-server redis-server
 need chromium chromium chromium-browser google-chrome
 need firefox-esr firefox-esr firefox
+need nginx-light nginx /usr/sbin/nginx
 need nodejs node
 need npm npm
 

@@ -29,15 +29,17 @@ type fleet struct {
 }
 
 // startFleet starts replicas that keep sessions in a store. Access tokens live for lifetime and are refreshed
-// refreshBefore before their end, or a third of lifetime.
-func startFleet(t *testing.T, replicas int, store string, lifetime, refreshBefore time.Duration) *fleet {
+// refreshBefore before their end, or a third of lifetime. Further settings are lines of the block session.
+func startFleet(
+	t *testing.T, replicas int, store string, lifetime, refreshBefore time.Duration, settings ...string,
+) *fleet {
 	t.Helper()
 	withoutRaceDetector(t)
 	f := &fleet{t: t, op: startLedger(t), ring: newRing(t)}
 	c := newConfig(t, f.op.api)
 	c.Store, c.Keys = store, filepath.Join(t.TempDir(), "keys")
 	writeFile(t, c.Keys, f.ring)
-	c.Session = "refresh_before: " + refreshBefore.String()
+	c.Session = strings.Join(append(settings, "refresh_before: "+refreshBefore.String()), "\n")
 	f.op.startOP(t, c, lifetime)
 	origin, err := url.Parse(c.Origin)
 	if err != nil {

@@ -99,7 +99,7 @@ func TestDrillClientsGone(t *testing.T) {
 	gone := make(chan result)
 	for _, v := range visitors {
 		for _, g := range f.replicas {
-			go func() { gone <- f.call(ctx, g, v) }()
+			go func() { gone <- f.insist(ctx, g, v) }()
 		}
 	}
 	eventually(t, startTime, "all refreshes at the OP", func() bool { return f.op.count(asked)-before >= sessions })

@@ -59,6 +59,16 @@ func (f *fleet) call(ctx context.Context, g *gateway, v *visitor) result {
 	return f.request(ctx, g, v, http.MethodGet, "/api/whose")
 }
 
+// insist is call, again and again while the store has no time: of many calls at once some wait for longer than they may
+// where the machine is busy.
+func (f *fleet) insist(ctx context.Context, g *gateway, v *visitor) result {
+	for {
+		if got := f.call(ctx, g, v); got.outcome != "503 store_unavailable" {
+			return got
+		}
+	}
+}
+
 func (f *fleet) request(ctx context.Context, g *gateway, v *visitor, method, path string) result {
 	began := time.Now()
 	r, err := http.NewRequestWithContext(ctx, method, "http://"+g.config.Listen+path, nil)
@@ -117,6 +127,7 @@ type traffic struct {
 	took     []time.Duration
 	lost     map[*visitor]string // the first answer that says that there is no session
 	last503  time.Time
+	served   []time.Time // when calls were begun that the API has answered
 }
 
 // pace is how visitors send.
@@ -176,6 +187,9 @@ func (tr *traffic) note(v *visitor, got result) {
 	defer tr.mu.Unlock()
 	tr.outcomes[got.outcome]++
 	tr.took = append(tr.took, got.took)
+	if got.api != nil {
+		tr.served = append(tr.served, time.Now().Add(-got.took))
+	}
 	if strings.HasPrefix(got.outcome, "401") && tr.lost[v] == "" {
 		tr.lost[v] = got.outcome
 	}
@@ -190,6 +204,16 @@ func (tr *traffic) end(now bool) {
 		close(tr.stop)
 	}
 	tr.group.Wait()
+}
+
+// servedIn returns how long after the beginning of a time the last call was begun in it that the API has answered.
+func (tr *traffic) servedIn(from, to time.Time) (last time.Duration) {
+	for _, begun := range tr.served {
+		if begun.Before(to) {
+			last = max(last, begun.Sub(from))
+		}
+	}
+	return last
 }
 
 // slowest returns how long answers took: half of them, 99 of 100, all.

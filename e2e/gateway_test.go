@@ -1,9 +1,11 @@
 package e2e_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,7 +22,9 @@ import (
 type config struct {
 	Origin string // what the browser sees; its host is another one than the OP's, as in production
 	Listen string // host:port
-	Admin  string // host:port
+	Admin  string // host:port, or unix:/path
+
+	AdminToken string // name of a file, or ""
 
 	Top       string
 	Issuer    string
@@ -49,7 +53,7 @@ var configTemplate = template.Must(template.New("").Funcs(template.FuncMap{
 }).Parse(`{{.Top}}
 public_url: {{.Origin}}
 listen: {{.Listen}}
-admin: {listen: "{{.Admin}}"}
+admin: {listen: "{{.Admin}}"{{with .AdminToken}}, token_file: "{{.}}"{{end}}}
 providers:
   - name: default
     issuer: {{.Issuer}}
@@ -175,11 +179,12 @@ func serve(t *testing.T, c *config) *gateway {
 func (g *gateway) await(path string, status int) string {
 	g.t.Helper()
 	var body string
+	client, url := g.config.admin()
 	eventually(g.t, startTime, fmt.Sprintf("%d from %s", status, path), func() bool {
 		if !g.running() {
 			g.t.Fatalf("the gateway has stopped while the test waits for %s; it wrote: %s", path, g.stderr)
 		}
-		res, err := http.Get("http://" + g.config.Admin + path)
+		res, err := client.Get(url + path)
 		if err != nil {
 			return false
 		}
@@ -187,6 +192,17 @@ func (g *gateway) await(path string, status int) string {
 		return res.StatusCode == status
 	})
 	return body
+}
+
+// admin is how to reach the admin listener.
+func (c *config) admin() (client *http.Client, url string) {
+	socket, ok := strings.CutPrefix(c.Admin, "unix:")
+	if !ok {
+		return http.DefaultClient, "http://" + c.Admin
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}, "http://localhost"
 }
 
 func writeFile(t *testing.T, name, text string) {

@@ -27,7 +27,7 @@ func TestZitadel(t *testing.T) {
 	proves(t, zitadel, codeFlow, secretBasic, userinfo, rotation, rpLogout)
 	api := startAPI(t)
 	c := newConfig(t, api)
-	startZitadel(t, c)
+	startZitadel(t, c, nil)
 	c.Provider, c.Session = "userinfo: required", "refresh_before: 0s"
 	g := serve(t, c)
 	alice := person{"username": "test-user@127.0.0.1", "password": "verysecure"}

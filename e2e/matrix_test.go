@@ -37,13 +37,15 @@ const (
 	rotation      = "refresh with rotation"
 	familyRevoked = "family revocation ends the session"
 	rpLogout      = "logout at the OP and back"
+	backchannel   = "back-channel logout"
 	chainedLogin  = "as a client of another OP: login and logout through both"
 )
 
 var (
 	matrixRows = []string{
 		codeFlow, issParameter, secretBasic, secretPost, secretJWT, privateKeyJWT, jwksURI, tlsClient, selfSignedTLS, pushed,
-		requestObject, queryJWT, formPost, formPostJWT, encrypted, userinfo, rotation, familyRevoked, rpLogout, chainedLogin,
+		requestObject, queryJWT, formPost, formPostJWT, encrypted, userinfo, rotation, familyRevoked, rpLogout, backchannel,
+		chainedLogin,
 	}
 	matrixOPs = []string{panva, luikyv, zitadel}
 )

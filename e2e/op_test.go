@@ -140,9 +140,9 @@ func startLuikyv(t *testing.T, c *config, client metadata, environment ...string
 		append(environment, "CLIENT="+c.registration(t, client))...)
 }
 
-func startZitadel(t *testing.T, c *config) *thirdParty {
+func startZitadel(t *testing.T, c *config, client metadata) *thirdParty {
 	t.Helper()
-	return c.startThirdParty(t, exec.Command(opProgram(t, "zitadel")), "CLIENT="+c.registration(t, nil))
+	return c.startThirdParty(t, exec.Command(opProgram(t, "zitadel")), "CLIENT="+c.registration(t, client))
 }
 
 var opPrograms = sync.OnceValues(func() (folder string, err error) {

@@ -17,9 +17,10 @@ import (
 	"github.com/cloakroom/cloakroom/bff/optest"
 )
 
-// TestTaint records a whole run (logins, API calls, user, session, refresh, errors of many kinds, logouts) and searches
-// every byte sent to the browser, every line of the log, and everything that was ever in Redis or sent to it, for every
-// token, code, verifier, ticket, key and secret that was in play (BFF-03, CK-08, SES-10).
+// TestTaint records a whole run (logins, API calls, user, session, refresh, errors of many kinds, logouts, event streams,
+// lists of sessions) and searches every byte sent to the browser or to an operator, every line of the log, and everything
+// that was ever in Redis or sent to it, for every token, code, verifier, ticket, key and secret that was in play (BFF-03,
+// CK-08, SES-10, SES-13).
 //
 // Two places are allowed: the session cookie's own Set-Cookie, and, where id_token_hint is on, the hint in the redirect
 // from /bff/logout to the OP (RPL-03).
@@ -84,11 +85,20 @@ func testTaint(t *testing.T, hint bool) {
 	a.fetch("GET", "/api/echo").wantProblem(t, http.StatusUnauthorized, "session_ended")
 	a.login()
 	step()
+	shown, others, logoutTokens := administer(t, a, g, op)
+	tickets = append(tickets, others...)
+	awaitNextSecond() // in which a login is later than the logout
+	a.login()
+	step()
 	redis.Stop()
 	a.fetch("GET", "/api/echo").wantProblem(t, http.StatusServiceUnavailable, "store_unavailable")
 	a.navigate("/bff/login")
 
 	secrets := collect(t, c, op, issued, tickets)
+	for _, token := range logoutTokens {
+		secrets.add("a logout token", token)
+	}
+	secrets.search(t, "what an operator got", shown)
 	for _, receipt := range a.got.of(c.Origin) {
 		secrets.search(t, "what the browser got from "+receipt.from.Path, receipt.without(a, hint))
 	}
@@ -150,6 +160,65 @@ func failRequests(t *testing.T, a *agent) {
 	a.fetch("GET", "/bff/nothing").want(t, http.StatusNotFound)
 	a.fetch("GET", "/api/%2e%2e/x").want(t, http.StatusBadRequest)
 	a.fetch("GET", "/api/echo", header("X-Ticket", ticket)).want(t, http.StatusOK)
+}
+
+// administer listens to a session and lists, renews and ends it and others of the same user, in all ways. It returns what
+// an operator was shown, the tickets of the others, and logout tokens, of which all but the last are no good.
+func administer(t *testing.T, a *agent, g *gateway, op *optest.Server) (shown string, tickets, logoutTokens []string) {
+	t.Helper()
+	var others []*agent
+	for range 4 {
+		other := a.stranger()
+		other.login()
+		others = append(others, other)
+		tickets = append(tickets, other.cookie(sessionCookie(a.origin)))
+	}
+	stream := a.listen("/bff/events")
+	a.fetch("POST", "/bff/session/extend").want(t, http.StatusOK)
+	a.fetch("POST", "/bff/session/refresh").want(t, http.StatusOK)
+	a.fetch("POST", "/bff/session/refresh").want(t, http.StatusTooManyRequests)
+	operator := newOperator(t, g)
+	for _, path := range []string{"/sessions", "/sessions?sub=alice", "/sessions/unknown", "/metrics", "/readyz"} {
+		shown += operator.do("GET", path).body
+	}
+	if status, out, _ := command(t, "sessions", "list", "-admin", g.config.Admin); status != 0 || out == "" {
+		t.Errorf("cloakroom sessions list: exit code %d, %q", status, out)
+	} else {
+		shown += out
+	}
+	for i, one := range a.sessions() {
+		switch {
+		case one.Current:
+		case i%2 == 0:
+			a.fetch("DELETE", "/bff/sessions/"+one.ID).want(t, http.StatusNoContent)
+		default:
+			operator.do("DELETE", "/sessions/"+one.ID).want(t, http.StatusNoContent)
+		}
+	}
+	for _, other := range others {
+		other.fetch("GET", "/api/echo").wantProblem(t, http.StatusUnauthorized, "session_ended")
+	}
+	a.fetch("DELETE", "/bff/sessions/unknown").want(t, http.StatusNotFound)
+
+	logoutTokens = badLogoutTokens(t, op, 1)
+	for _, token := range logoutTokens {
+		deliver(a.stranger(), token).want(t, http.StatusBadRequest)
+	}
+	token, err := op.LogoutToken("app", "alice", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deliver(a.stranger(), token).wantDone(t)
+	heard := 0
+	for e := range stream.events {
+		if heard++; e.id == "end" && e.json(t)["cause"] != "backchannel_logout" {
+			t.Errorf("the stream ended with %+v", e)
+		}
+	}
+	if heard < 4 {
+		t.Errorf("the stream had %d events", heard)
+	}
+	return shown, tickets, append(logoutTokens, token)
 }
 
 // echo makes the token endpoint refuse, with all that it was sent in its answer.

@@ -63,6 +63,7 @@ const provider = new Provider(issuer, {
     },
   } : {},
   features: {
+    backchannelLogout: { enabled: true },
     devInteractions: { enabled: false },
     mTLS: {
       enabled: Boolean(mutual),
@@ -178,6 +179,8 @@ provider.on('grant.success', ({ oidc, body }) => {
   const grant = oidc.params.grant_type;
   say('granted', { grant, auth: oidc.client.clientAuthMethod, refresh_token: body.refresh_token });
 });
+provider.on('backchannel.success', (_ctx, _client, sub) => say('logout token taken', { sub }));
+provider.on('backchannel.error', (_ctx, error) => say('logout token refused', { status: error.response?.status }));
 for (const event of ['authorization', 'grant', 'pushed_authorization_request', 'revocation', 'end_session', 'userinfo']) {
   provider.on(`${event}.error`, (_ctx, error) => console.error(event, error.message, error.error_detail ?? ''));
 }

@@ -1,14 +1,17 @@
 // Program zitadel is the example OP of github.com/zitadel/oidc on loopback, for the end-to-end tests: its storage, its
-// users and its sign-in page. Its first line of output is its issuer. CLIENT is the client's registration, as JSON.
+// users and its sign-in page. Its first line of output is its issuer, later ones say how logout tokens were answered.
+// CLIENT is the client's registration, as JSON.
 package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,6 +19,8 @@ import (
 
 	"github.com/zitadel/oidc/v3/example/server/exampleop"
 	"github.com/zitadel/oidc/v3/example/server/storage"
+	"github.com/zitadel/oidc/v3/pkg/crypto"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
@@ -27,6 +32,7 @@ type registration struct {
 	Secret                 string   `json:"client_secret"`
 	RedirectURIs           []string `json:"redirect_uris"`
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris"`
+	BackchannelLogoutURI   string   `json:"backchannel_logout_uri"`
 }
 
 func main() {
@@ -41,7 +47,7 @@ func main() {
 	issuer := "http://" + listener.Addr().String()
 	storage.RegisterClients(storage.WebClient(client.ID, client.Secret, client.RedirectURIs...))
 	users := storage.NewUserStore(issuer)
-	handler := exampleop.SetupServer(issuer, store{storage.NewStorage(users), client}, nil, false)
+	handler := exampleop.SetupServer(issuer, store{storage.NewStorage(users), issuer, client}, nil, false)
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -55,6 +61,7 @@ func main() {
 // store is the example's storage, whose own clients cannot have post-logout redirect URIs.
 type store struct {
 	*storage.Storage
+	issuer     string
 	registered registration
 }
 
@@ -69,6 +76,33 @@ func (s store) CreateAccessAndRefreshTokens(
 ) (accessToken, refreshToken string, expiry time.Time, err error) {
 	accessToken, refreshToken, _, err = s.Storage.CreateAccessAndRefreshTokens(ctx, request, current)
 	return accessToken, refreshToken, time.Now().Add(tokenLifetime), err
+}
+
+// TerminateSession also tells the client. The library has the logout token and leaves sending it to the storage.
+func (s store) TerminateSession(ctx context.Context, user, client string) error {
+	if err := s.Storage.TerminateSession(ctx, user, client); err != nil || s.registered.BackchannelLogoutURI == "" {
+		return err
+	}
+	key, err := s.SigningKey(ctx)
+	if err != nil {
+		return err
+	}
+	signer, err := op.SignerFromKey(key)
+	if err != nil {
+		return err
+	}
+	claims := oidc.NewLogoutTokenClaims(
+		s.issuer, user, oidc.Audience{client}, time.Now().Add(time.Minute), rand.Text(), "", 0)
+	token, err := crypto.Sign(claims, signer)
+	if err != nil {
+		return err
+	}
+	res, err := http.PostForm(s.registered.BackchannelLogoutURI, url.Values{"logout_token": {token}})
+	if err != nil {
+		return err
+	}
+	fmt.Println("logout token answered", res.StatusCode)
+	return res.Body.Close()
 }
 
 type client struct {
