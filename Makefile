@@ -28,8 +28,8 @@ test-short: ## what Go alone can test
 	go test -tags short ./...
 
 # One at a time: each wants the machine for itself, and its figures are for session/README.md.
-drills: ## what sessions survive, with figures: replicas and Redis killed under load (4 minutes)
-	cd e2e && go test -tags drills -count=1 -timeout 10m -v -run '^TestDrill' .
+drills: ## what sessions survive, with figures: replicas and Redis killed under load (about 8 minutes)
+	cd e2e && go test -tags drills -count=1 -timeout 20m -v -run '^TestDrill' .
 
 deps: ## installs what the tests need beyond Go
 	@e2e/deps.sh
