@@ -135,7 +135,7 @@ session:
   per_user_limit: -1
 routes:
   - {path: /api/, upstream: "http://127.0.0.1:9000", csrf: none, token: user}
-  - {path: /ws/, upstream: "http://127.0.0.1:9000", websocket: true}
+  - {path: /ws/, upstream: "http://127.0.0.1:9000", websocket: true, csrf: header}
 `)
 	got := run(t, "serve", "-config", file)
 	if got.code != 1 || got.stdout != "" {
@@ -144,7 +144,7 @@ routes:
 	lines := strings.Split(strings.TrimSpace(got.stderr), "\n")
 	for _, want := range []string{
 		":1: public_url: ", ":4: providers[0].issuer: ", ":4: providers[0].client_key_file: ",
-		"session.keys_file: ", ":9: session.per_user_limit: ", ":11: routes[0].csrf: ", ":12: routes[1].websocket: ",
+		"session.keys_file: ", ":9: session.per_user_limit: ", ":11: routes[0].csrf: ", ":12: routes[1].csrf: ",
 	} {
 		n := 0
 		for _, line := range lines {
