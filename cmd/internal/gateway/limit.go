@@ -53,12 +53,14 @@ func (l *limit) allows(addr netip.Addr) bool {
 	return b.tokens >= 1
 }
 
-// full reports whether an address has taken nothing lately.
-func (l *limit) full(addr netip.Addr) bool {
+// knows reports whether an address has taken something lately: for once to twice as long as a bucket takes to fill.
+func (l *limit) knows(addr netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, b := l.bucket(addr)
-	return b.tokens == l.burst
+	client, _ := l.bucket(addr)
+	_, newer := l.newer[client]
+	_, older := l.older[client]
+	return newer || older
 }
 
 // bucket is the bucket of an address as it is now.

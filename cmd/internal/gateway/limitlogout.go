@@ -46,9 +46,8 @@ func newLogoutTokens(now func() time.Time) *logoutTokens {
 // admit is that of [bff.Options.AdmitLogoutToken].
 func (l *logoutTokens) admit(r *http.Request) (done func(good bool), err error) {
 	client := accessOf(r).client
-	if !l.bad.allows(client) || !l.allBad.allows(netip.Addr{}) && !l.bad.full(client) {
-		return nil, problem.New(problem.TooManyRequests,
-			"too many logout tokens from your address are no good; try again later")
+	if err := l.refuse(client); err != nil {
+		return nil, err
 	}
 	wait := time.NewTimer(logoutTokenWait)
 	defer wait.Stop()
@@ -59,6 +58,10 @@ func (l *logoutTokens) admit(r *http.Request) (done func(good bool), err error) 
 	case <-r.Context().Done():
 		return nil, context.Cause(r.Context())
 	}
+	if err := l.refuse(client); err != nil { // by now
+		<-l.turns
+		return nil, err
+	}
 	return func(good bool) {
 		<-l.turns
 		if !good {
@@ -66,4 +69,12 @@ func (l *logoutTokens) admit(r *http.Request) (done func(good bool), err error) 
 			l.allBad.take(netip.Addr{})
 		}
 	}, nil
+}
+
+func (l *logoutTokens) refuse(client netip.Addr) error {
+	if !l.bad.allows(client) || !l.allBad.allows(netip.Addr{}) && l.bad.knows(client) {
+		return problem.New(problem.TooManyRequests,
+			"too many logout tokens from your address are no good; try again later")
+	}
+	return nil
 }

@@ -90,10 +90,47 @@ func TestBadLogoutTokensFromEverywhere(t *testing.T) {
 		t.Fatalf("a good token from elsewhere: %v", err)
 	}
 	done(true)
-	now = now.Add(time.Second / 20) // in which no address is forgiven
-	if n := bad(10); n != allBadLogoutTokensPerSecond/20 {
-		t.Errorf("%d in a twentieth of a second", n)
+	now = now.Add(time.Second) // in which the address's own bucket is full again
+	if n := bad(10); n != allBadLogoutTokensPerSecond {
+		t.Errorf("%d in a second", n)
 	}
+	now = now.Add(time.Minute)
+	if n := bad(1); n != 200 {
+		t.Errorf("a minute later %d of 200 addresses are heard", n)
+	}
+}
+
+// BCL-27: tokens that wait for their turn while those before them prove to be no good are not looked at any more.
+func TestBadLogoutTokensThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogoutTokens(time.Now)
+		var busy []func(bool)
+		for range maxLogoutTokens {
+			done, err := l.admit(from(t.Context(), "192.0.2.1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			busy = append(busy, done)
+		}
+		refused := make(chan error)
+		go func() {
+			_, err := l.admit(from(t.Context(), "192.0.2.1"))
+			refused <- err
+		}()
+		synctest.Wait()
+		for range badLogoutTokenBurst { // by others of the same address
+			l.bad.take(netip.MustParseAddr("192.0.2.1"))
+		}
+		for _, done := range busy {
+			done(true)
+		}
+		if err := <-refused; !isTooMany(err) {
+			t.Errorf("admitted, or %v", err)
+		}
+		if len(l.turns) > 0 {
+			t.Error("it has kept its turn")
+		}
+	})
 }
 
 // BCL-27: of all addresses together only so many are looked at at a time. The others wait for a while.
