@@ -139,7 +139,9 @@ func (b *tab) location() string {
 // awaitPage waits for a page at an address that begins like this, fully loaded.
 func (b *tab) awaitPage(prefix string) {
 	b.t.Helper()
-	b.await(fmt.Sprintf("location.href.startsWith(%s) && document.readyState === 'complete'", quote(prefix)))
+	// The landing page goes on by itself, and takes with it what a test begins there.
+	b.await(fmt.Sprintf("location.href.startsWith(%s) && location.pathname !== '/bff/landing' && document.readyState === 'complete'",
+		quote(prefix)))
 }
 
 // screenshot keeps what the tab shows.

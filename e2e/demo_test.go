@@ -97,6 +97,7 @@ func TestDemo(t *testing.T) {
 	second.screenshot("9-single-sign-on")
 
 	b.click("#sign-out")
+	b.await("document.body.innerText.includes('You are signed out.')") // what the page says that it comes back to
 	b.see("#sign-in")
 	if at := b.location(); at != app+"/" {
 		t.Errorf("the logout ended at %s", at)
