@@ -100,18 +100,24 @@ func TestBadLogoutTokensFromEverywhere(t *testing.T) {
 	}
 }
 
+// takeAllTurns leaves no turn to others.
+func takeAllTurns(t *testing.T, l *logoutTokens, client string) (busy []func(good bool)) {
+	t.Helper()
+	for range maxLogoutTokens {
+		done, err := l.admit(from(t.Context(), client))
+		if err != nil {
+			t.Fatal(err)
+		}
+		busy = append(busy, done)
+	}
+	return busy
+}
+
 // BCL-27: tokens that wait for their turn while those before them prove to be no good are not looked at any more.
 func TestBadLogoutTokensThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogoutTokens(time.Now)
-		var busy []func(bool)
-		for range maxLogoutTokens {
-			done, err := l.admit(from(t.Context(), "192.0.2.1"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			busy = append(busy, done)
-		}
+		busy := takeAllTurns(t, l, "192.0.2.1")
 		refused := make(chan error)
 		go func() {
 			_, err := l.admit(from(t.Context(), "192.0.2.1"))
@@ -137,14 +143,7 @@ func TestBadLogoutTokensThatWait(t *testing.T) {
 func TestLogoutTokensTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogoutTokens(time.Now)
-		var busy []func(bool)
-		for range maxLogoutTokens {
-			done, err := l.admit(from(t.Context(), "192.0.2.1"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			busy = append(busy, done)
-		}
+		busy := takeAllTurns(t, l, "192.0.2.1")
 		began := time.Now()
 		if _, err := l.admit(from(t.Context(), "192.0.2.2")); !isTooMany(err) || time.Since(began) != logoutTokenWait {
 			t.Errorf("after %s: %v", time.Since(began), err)
