@@ -60,7 +60,7 @@ func TestGiveWay(t *testing.T) {
 		c.advance(tokenLife)
 		_, err := holder.Fresh(t.Context(), s)
 		wantError(t, err, session.ErrRefreshUnavailable)
-		time.Sleep(10 * time.Second) // the lease has run out
+		time.Sleep(11 * time.Second) // the lease has run out
 		go func() {
 			time.Sleep(100 * time.Millisecond)
 			store.cut.Store(false)
@@ -71,6 +71,38 @@ func TestGiveWay(t *testing.T) {
 			t.Error("the old access token")
 		}
 		c.wantCalls(1)
+	})
+}
+
+// TestRenewGivesWay: the same where the user asks for a refresh, and the old access token is good.
+func TestRenewGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := memstore.New()
+		c := newCluster(t, func() session.Store { return shared }, 1)
+		defer c.close()
+		s := c.login()
+		store := &cutStore{Store: c.store}
+		holder := session.NewManager(store, c.ring, c.options())
+		c.managers = append(c.managers, holder)
+		c.op.answer = func(_ context.Context, _ *session.Session, got *session.Refreshed) (*session.Refreshed, error) {
+			store.cut.Store(true)
+			return got, nil
+		}
+		_, err := holder.Renew(t.Context(), s)
+		wantError(t, err, session.ErrRefreshUnavailable)
+		c.op.answer = nil
+		time.Sleep(11 * time.Second) // the lease has run out
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			store.cut.Store(false)
+		}()
+		begun := time.Now()
+		_, err = c.managers[0].Renew(t.Context(), s)
+		must(t, err)
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Errorf("it took %v, though the other has stored its tokens", took)
+		}
+		c.wantCalls(2) // the second with the refresh token that the first has brought
 	})
 }
 
