@@ -12,7 +12,7 @@
 //	err := proxy.Canonical(r)           // 400 path_refused, before anything looks at the path
 //	i := table.Match(r.URL.Path)        // which route
 //	...                                 // CSRF, session, token: the gateway's business
-//	err = p.Serve(w, r, routes[i], who) // the rest
+//	err = p.Serve(w, r, routes[i], who, token) // the rest
 //
 // A request with a session is over when the session is: Options.Bind says when.
 //

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloakroom/cloakroom/session"
 	"github.com/cloakroom/cloakroom/session/problem"
+	"github.com/cloakroom/cloakroom/session/secret"
 )
 
 // exchange is one request on its way to an upstream, and its answer. Its methods are the hooks of one
@@ -23,6 +24,8 @@ type exchange struct {
 	in  *http.Request    // its context ends with the session
 	who *session.Session // nil: nobody
 
+	token secret.String // that the upstream gets; empty: none
+
 	upgrade  bool // in is a WebSocket handshake, on a route that has them
 	sent     bool
 	switched bool        // the upstream's 101 is on its way to the browser
@@ -30,7 +33,7 @@ type exchange struct {
 	err      error
 }
 
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *session.Session) error {
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *session.Session, token secret.String) error {
 	if t.MaxBody > 0 && r.ContentLength > t.MaxBody {
 		return tooLarge(t.MaxBody)
 	}
@@ -45,7 +48,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *
 		defer release()
 		r = r.WithContext(ctx)
 	}
-	x := &exchange{Proxy: p, target: t, w: w, in: r, who: who, upgrade: t.WebSocket && isHandshake(r)}
+	x := &exchange{Proxy: p, target: t, w: w, in: r, who: who, token: token, upgrade: t.WebSocket && isHandshake(r)}
 	if x.upgrade {
 		ctx, stop := p.untilDrained(r.Context())
 		defer stop()
@@ -73,8 +76,8 @@ func (x *exchange) ended() error {
 	return nil
 }
 
-// sendsToken reports whether the request carries the user's access token.
-func (x *exchange) sendsToken() bool { return x.hasToken() && x.who != nil }
+// sendsToken reports whether the request carries an access token.
+func (x *exchange) sendsToken() bool { return x.hasToken() && !x.token.IsZero() }
 
 // closeUnlessRead ends an HTTP/1 connection with the answer unless the body has been read to its end. What is left of it
 // may be malformed, and in full duplex net/http would take what stands behind that for the next request (PX-17). It is

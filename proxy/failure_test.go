@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cloakroom/cloakroom/session/problem"
+	"github.com/cloakroom/cloakroom/session/secret"
 )
 
 // TestUpstreamDead: nobody listens.
@@ -88,7 +89,7 @@ func TestTimeoutIsForTheHeader(t *testing.T) {
 				}
 				w := httptest.NewRecorder()
 				got := ""
-				if err := p.Serve(w, httptest.NewRequest(http.MethodPost, "/", slowly("up", "load")), rt, nil); err != nil {
+				if err := p.Serve(w, httptest.NewRequest(http.MethodPost, "/", slowly("up", "load")), rt, nil, secret.String{}); err != nil {
 					got = err.Error()
 				} else {
 					got = w.Body.String()

@@ -51,6 +51,13 @@ var alice = &session.Session{
 	},
 }
 
+func tokenOf(who *session.Session) secret.String {
+	if who == nil {
+		return secret.String{}
+	}
+	return who.Tokens.Access
+}
+
 // gateway is a server that does with a proxy what the real one does, with as little else as possible.
 type gateway struct {
 	*httptest.Server
@@ -86,7 +93,7 @@ func newGatewayWith(t *testing.T, who *session.Session, o Options, routes ...*Ro
 			if i := table.Match(r.URL.Path); i < 0 {
 				err = &problem.Error{Code: problem.NotFound}
 			} else {
-				err = p.Serve(w, r, routes[i], g.who)
+				err = p.Serve(w, r, routes[i], g.who, tokenOf(g.who))
 			}
 		}
 		if refused, ok := errors.AsType[*problem.Error](err); ok {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cloakroom/cloakroom/session"
 	"github.com/cloakroom/cloakroom/session/problem"
+	"github.com/cloakroom/cloakroom/session/secret"
 )
 
 // Options are the inputs of [New].
@@ -33,6 +34,9 @@ type Options struct {
 	// session too, its cause being one of the errors that [session.Anonymous] knows. The request is over then. See
 	// [session.Manager.Bind].
 	Bind func(ctx context.Context, s *session.Session) (bound context.Context, release func())
+	// Renew, if set, is asked for another token when the upstream has refused the one it got as invalid (RFC 6750 §3.1).
+	// An error leaves the browser with the upstream's 401; one that [session.Anonymous] knows is the answer instead.
+	Renew func(ctx context.Context, rt *Route, who *session.Session, refused secret.String) (secret.String, error)
 	// Draining is closed when the server is about to stop. WebSockets, of which [http.Server.Shutdown] knows nothing, end
 	// then; nil is never.
 	Draining <-chan struct{}
@@ -50,6 +54,7 @@ type Proxy struct {
 	trustedProxies []netip.Prefix
 	transport      http.RoundTripper
 	bind           func(context.Context, *session.Session) (context.Context, func())
+	renew          func(context.Context, *Route, *session.Session, secret.String) (secret.String, error)
 	draining       <-chan struct{}
 	buffers        bufferPool
 	errorLog       *log.Logger
@@ -82,6 +87,7 @@ func New(o Options) (*Proxy, error) {
 		trustedProxies: o.TrustedProxies,
 		transport:      o.Transport,
 		bind:           o.Bind,
+		renew:          o.Renew,
 		draining:       o.Draining,
 	}
 	if p.transport == nil {
@@ -126,7 +132,8 @@ func (p *Proxy) add(rt *Route) {
 }
 
 // Serve answers the request from the route, which must be one of those that New was given. who is the session of
-// the request, or nil.
+// the request, or nil. token is the access token that the upstream gets, which the caller has chosen by the route's
+// policy; it is empty where the upstream gets none.
 //
 // The error is a [*problem.Error], with nothing written:
 //
@@ -143,18 +150,18 @@ func (p *Proxy) add(rt *Route) {
 // or, when the session has ended before the answer began, what Options.Bind gave as the cause.
 //
 // When the answer has begun, a failure, the end of the session too, ends in a panic with [http.ErrAbortHandler].
-func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, rt *Route, who *session.Session) error {
+func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, rt *Route, who *session.Session, token secret.String) error {
 	if err := p.Admit(r, rt); err != nil {
 		return err
 	}
 	t := p.targets[rt]
-	if t.Token == TokenUser && who == nil {
+	if t.needsSession() && who == nil {
 		return &problem.Error{Code: problem.Unauthenticated}
 	}
 	if t.static != nil {
 		return t.static.serve(w, r, rt, who)
 	}
-	return p.forward(w, r, t, who)
+	return p.forward(w, r, t, who, token)
 }
 
 // Admit refuses what no session changes: a method that the route does not have, and an API answer asked for as code

@@ -101,16 +101,15 @@ func (x *exchange) setOwnFields(h http.Header) {
 	for name, value := range x.Headers {
 		h.Set(name, value)
 	}
-	if x.who == nil {
-		return
-	}
-	for name, claim := range x.Identity {
-		if value, ok := claimText(x.who.Claims[claim]); ok {
-			h.Set(name, value)
+	if x.who != nil {
+		for name, claim := range x.Identity {
+			if value, ok := claimText(x.who.Claims[claim]); ok {
+				h.Set(name, value)
+			}
 		}
 	}
 	if x.sendsToken() {
-		h.Set("Authorization", "Bearer "+x.who.Tokens.Access.Reveal())
+		h.Set("Authorization", "Bearer "+x.token.Reveal())
 	}
 }
 

@@ -29,7 +29,7 @@ func (x *exchange) answer(res *http.Response) error {
 		// Any other 101 would turn the connection into one that nobody filters (PX-03); net/http panics at what is below 100.
 		return problem.Wrap(problem.UpstreamUnavailable, fmt.Errorf("the upstream answered with status %d", res.StatusCode))
 	}
-	if x.sendsToken() {
+	if x.sendsToken() && x.Token != TokenClient {
 		if demand := findStepUp(res); demand != nil {
 			return &problem.Error{Code: problem.StepUpRequired, Err: demand}
 		}

@@ -12,14 +12,16 @@ import (
 	"github.com/cloakroom/cloakroom/session"
 )
 
-// TokenPolicy says whether requests of a route carry the user's access token to the upstream.
+// TokenPolicy says whose access token the requests of a route carry to the upstream.
 type TokenPolicy string
 
 // The token policies.
 const (
 	TokenNone       TokenPolicy = "none"         // never, and no session is read
-	TokenUser       TokenPolicy = "user"         // always; without a session the request is refused
-	TokenUserOrNone TokenPolicy = "user_or_none" // when there is a session
+	TokenUser       TokenPolicy = "user"         // the user's; without a session the request is refused
+	TokenUserOrNone TokenPolicy = "user_or_none" // the user's, when there is a session
+	TokenClient     TokenPolicy = "client"       // the gateway's own (RFC 6749 §4.4), whoever asks
+	TokenExchange   TokenPolicy = "exchange"     // one made of the user's (RFC 8693); without a session refused
 )
 
 // Route is a path prefix and what stands behind it: an upstream or a folder of files, never both.
@@ -46,7 +48,10 @@ type Route struct {
 }
 
 // hasToken reports whether requests of the route may carry an access token.
-func (rt *Route) hasToken() bool { return rt.Token == TokenUser || rt.Token == TokenUserOrNone }
+func (rt *Route) hasToken() bool { return rt.Token != TokenNone }
+
+// needsSession reports whether requests without a session are refused.
+func (rt *Route) needsSession() bool { return rt.Token == TokenUser || rt.Token == TokenExchange }
 
 // isPersonal reports whether the answer to a request of who may depend on the user, or on there being one.
 func (rt *Route) isPersonal(who *session.Session) bool {
@@ -84,7 +89,7 @@ func (rt *Route) validateTarget() error {
 
 func (rt *Route) validatePolicy() error {
 	switch rt.Token {
-	case TokenNone, TokenUser, TokenUserOrNone:
+	case TokenNone, TokenUser, TokenUserOrNone, TokenClient, TokenExchange:
 	default:
 		return fmt.Errorf("unknown token policy %q", rt.Token)
 	}

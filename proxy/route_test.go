@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloakroom/cloakroom/session/problem"
+	"github.com/cloakroom/cloakroom/session/secret"
 )
 
 func TestNewErrors(t *testing.T) {
@@ -100,7 +101,7 @@ func TestServeForeignRoute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, ok := p.Serve(nil, nil, &Route{}, nil).(*problem.Error); !ok || got.Code != problem.Internal {
+	if got, ok := p.Serve(nil, nil, &Route{}, nil, secret.String{}).(*problem.Error); !ok || got.Code != problem.Internal {
 		t.Errorf("%v", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session"
 	"github.com/cloakroom/cloakroom/session/problem"
+	"github.com/cloakroom/cloakroom/session/secret"
 )
 
 // route is the way of a request to an upstream or a file: origin, session, policy, token.
@@ -41,11 +42,19 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request) error {
 		limitBody(w, r, 0)
 		defer limitBody(w, r, bodyTime) // for what the upstream left, on a connection that the proxy has closing
 	}
-	err = g.proxy.Serve(w, r, &route.Route, who)
+	err = g.proxy.Serve(w, r, &route.Route, who, tokenFor(route, who))
 	if demand, ok := errors.AsType[*proxy.StepUp](err); ok {
 		return g.bff.StepUp(r, who, demand.Params)
 	}
 	return err
+}
+
+// tokenFor is the access token that the route's upstream gets from a request of who.
+func tokenFor(route *Route, who *session.Session) secret.String {
+	if who == nil || route.Token == proxy.TokenNone {
+		return secret.String{}
+	}
+	return who.Tokens.Access
 }
 
 // who is the session that a request uses, with a token that is good, or nil on a route that asks for none. Using a
