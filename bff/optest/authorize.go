@@ -113,9 +113,7 @@ func (op *OP) readAuthorization(client Client, form url.Values) (*authorization,
 		loginHint:   form.Get("login_hint"),
 		resources:   form["resource"],
 	}
-	if len(client.Scopes) > 0 {
-		a.scopes = slices.DeleteFunc(a.scopes, func(s string) bool { return !slices.Contains(client.Scopes, s) })
-	}
+	a.scopes = client.allowed(a.scopes)
 	if mode := form.Get("response_mode"); mode != "" && !slices.Contains(responseModes, mode) {
 		return a, refuse("invalid_request", "response_mode is not supported")
 	}

@@ -25,7 +25,8 @@
 //     authorization_details (RFC 9396)
 //   - answers by query, form_post, and as a JWT by either (JARM)
 //   - the token endpoint: authorization_code and refresh_token; a code works once; a refresh token is rotated and the
-//     use of a rotated one revokes all that came from the same authorization (RFC 9700, 4.14.2)
+//     use of a rotated one revokes all that came from the same authorization (RFC 9700, 4.14.2); client_credentials, and
+//     the exchange of an access token for another (RFC 8693), of which [OP.AccessToken] tells for whom they are
 //   - client authentication by secret, signed assertion or certificate, below
 //   - JWT access tokens (RFC 9068), ID tokens, userinfo plain and signed, all encrypted where a client is registered
 //     for it, and revocation (RFC 7009)

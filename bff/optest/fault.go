@@ -60,9 +60,12 @@ func (f Fault) wrap(honest http.Handler) http.Handler {
 }
 
 // OnRefresh limits a fault of the token endpoint to the answers to refresh requests (RFR-01 to RFR-13).
-func OnRefresh(f Fault) Fault {
-	f.name += " on refresh"
-	f.when = func(r *http.Request) bool { return r.PostForm.Get("grant_type") == "refresh_token" }
+func OnRefresh(f Fault) Fault { return OnGrantType("refresh_token", f) }
+
+// OnGrantType limits a fault of the token endpoint to requests with this grant_type.
+func OnGrantType(grantType string, f Fault) Fault {
+	f.name += " on " + grantType
+	f.when = func(r *http.Request) bool { return r.PostForm.Get("grant_type") == grantType }
 	return f
 }
 

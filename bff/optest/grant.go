@@ -155,22 +155,19 @@ func (op *OP) newAccessToken(r *http.Request, g *grant, scopes, resources []stri
 
 // jwtAccessToken makes a JWT of RFC 9068, 2. Its audience is the resources (RFC 8707, 2), if any were named.
 func (op *OP) jwtAccessToken(t *accessToken) (string, error) {
-	audience := t.resources
-	if len(audience) == 0 {
-		audience = op.audience
-	}
 	j := op.newJWT("at+jwt", map[string]any{
 		"iss":       op.issuer,
 		"sub":       t.grant.session.subject,
-		"aud":       one(audience),
+		"aud":       one(op.audienceOf(t)),
 		"client_id": t.grant.client.ID,
 		"scope":     join(t.scopes),
 		"iat":       op.now().Unix(),
 		"exp":       t.expires.Unix(),
 		"jti":       rand.Text(),
-		"auth_time": t.grant.session.authTime.Unix(),
-		"acr":       t.grant.session.acr,
 	})
+	if s := t.grant.session; s.sid != "" { // a user
+		j.Claims["auth_time"], j.Claims["acr"] = s.authTime.Unix(), s.acr
+	}
 	if t.grant.details != nil {
 		j.Claims["authorization_details"] = t.grant.details // RFC 9396, 9.1
 	}
@@ -178,6 +175,14 @@ func (op *OP) jwtAccessToken(t *accessToken) (string, error) {
 		j.Claims["cnf"] = map[string]any{"x5t#S256": t.thumbprint}
 	}
 	return j.serialize()
+}
+
+// audienceOf are the resources that a token is for, or the OP's default.
+func (op *OP) audienceOf(t *accessToken) []string {
+	if len(t.resources) == 0 {
+		return op.audience
+	}
+	return t.resources
 }
 
 // activeAccessToken returns the token if it is good now.

@@ -21,7 +21,7 @@ func (op *OP) metadata() map[string]any {
 		"scopes_supported":                               scopes,
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       responseModes,
-		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
+		"grant_types_supported":                          grantTypes,
 		"subject_types_supported":                        []string{"public"},
 		"id_token_signing_alg_values_supported":          signing,
 		"token_endpoint_auth_methods_supported":          authMethods,

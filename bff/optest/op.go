@@ -34,7 +34,8 @@ type Config struct {
 	// OpaqueAccessTokens makes access tokens random strings in place of JWTs.
 	OpaqueAccessTokens bool
 
-	// Resources are the protected resources that access tokens can be asked for (RFC 8707); empty: any.
+	// Resources are the protected resources that access tokens can be asked for, by resource (RFC 8707) or audience
+	// (RFC 8693); empty: any.
 	Resources []string
 
 	// RequirePushedRequests refuses authorization requests that were not pushed (RFC 9126, 5).

@@ -7,7 +7,9 @@ import (
 	"time"
 )
 
-// token is the token endpoint (RFC 6749, 4.1.3 and 6; OpenID Connect Core, 3.1.3 and 12).
+var grantTypes = []string{"authorization_code", "refresh_token", "client_credentials", GrantTokenExchange}
+
+// token is the token endpoint (RFC 6749, 4.1.3, 4.4.2 and 6; OpenID Connect Core, 3.1.3 and 12; RFC 8693, 2).
 func (op *OP) token(w http.ResponseWriter, r *http.Request) error {
 	if err := noneTwice(r.PostForm); err != nil {
 		return err
@@ -22,8 +24,12 @@ func (op *OP) token(w http.ResponseWriter, r *http.Request) error {
 		response, err = op.exchange(r, client)
 	case "refresh_token":
 		response, err = op.refresh(r, client)
+	case "client_credentials":
+		response, err = op.clientCredentials(r, client)
+	case GrantTokenExchange:
+		response, err = op.exchangeToken(r, client)
 	default:
-		err = refuse("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+		err = refuse("unsupported_grant_type", "grant_type must be one of grant_types_supported")
 	}
 	if err != nil {
 		return err
@@ -81,15 +87,9 @@ func (op *OP) refresh(r *http.Request, client Client) (map[string]any, error) {
 func (op *OP) tokenResponse(
 	r *http.Request, g *grant, scopes, resources []string, refreshToken, nonce string,
 ) (map[string]any, error) {
-	accessToken, err := op.newAccessToken(r, g, scopes, resources)
+	response, err := op.accessTokenResponse(r, g, scopes, resources)
 	if err != nil {
 		return nil, err
-	}
-	response := map[string]any{
-		"access_token": accessToken,
-		"token_type":   "Bearer",
-		"expires_in":   int(op.accessTokenLifetime / time.Second),
-		"scope":        join(scopes),
 	}
 	if refreshToken != "" {
 		response["refresh_token"] = refreshToken
@@ -98,11 +98,25 @@ func (op *OP) tokenResponse(
 		response["authorization_details"] = slices.Clone(g.details) // RFC 9396, 7
 	}
 	if slices.Contains(scopes, "openid") {
-		if response["id_token"], err = op.newIDToken(r, g, accessToken, nonce); err != nil {
+		if response["id_token"], err = op.newIDToken(r, g, response["access_token"].(string), nonce); err != nil {
 			return nil, err
 		}
 	}
 	return response, nil
+}
+
+// accessTokenResponse is the part about the access token (RFC 6749, 5.1).
+func (op *OP) accessTokenResponse(r *http.Request, g *grant, scopes, resources []string) (map[string]any, error) {
+	accessToken, err := op.newAccessToken(r, g, scopes, resources)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"access_token": accessToken,
+		"token_type":   "Bearer",
+		"expires_in":   int(op.accessTokenLifetime / time.Second),
+		"scope":        join(scopes),
+	}, nil
 }
 
 // newIDToken makes the ID token (OpenID Connect Core, 2; sid of Back-Channel Logout, 2.1) that answers r.

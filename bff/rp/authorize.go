@@ -99,7 +99,7 @@ func (cfg *Config) validateRequests() error {
 		}
 	}
 	for _, resource := range cfg.Resource {
-		if u, err := url.Parse(resource); err != nil || !u.IsAbs() || strings.Contains(resource, "#") {
+		if !isResource(resource) {
 			bad("resource must hold absolute URIs without a fragment (RFC 8707)")
 		}
 	}

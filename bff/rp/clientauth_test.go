@@ -120,12 +120,17 @@ func TestClientAuthentication(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			for name, ask := range f.asks(grant.AccessToken) {
+				if _, err := ask(t.Context(), rp.Target{}); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
 			if err := f.client.Revoke(t.Context(), grant.RefreshToken, "refresh_token"); err != nil {
 				t.Fatal(err)
 			}
 			ids := map[string]bool{}
 			for endpoint, want := range map[optest.Endpoint]int{
-				optest.PushedEndpoint: 1, optest.TokenEndpoint: 2, optest.RevocationEndpoint: 1,
+				optest.PushedEndpoint: 1, optest.TokenEndpoint: 4, optest.RevocationEndpoint: 1,
 			} {
 				f.wantCount(endpoint, want)
 				for _, r := range f.op.Requests(endpoint) {

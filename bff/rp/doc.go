@@ -12,6 +12,9 @@
 //	grant, err := client.Exchange(ctx, code, request)                 // verified tokens and claims
 //	grant, err = client.Refresh(ctx, grant.RefreshToken, grant.Identity)
 //
+// Upstreams with access tokens of their own get them by [Client.RefreshFor], [Client.ExchangeToken] or, where there is no
+// user, [Client.ClientCredentials].
+//
 // The client holds no user's data; what belongs to a login in flight ([AuthorizationRequest]) and to a session
 // ([Grant]) is the caller's to keep. Nothing is sent twice: after [ErrUncertain] the outcome stays open.
 //
@@ -32,12 +35,13 @@
 //     jwk.go (14 to 17), http.go (18).
 //   - §6 UIN: userinfo.go.
 //   - §7 RPL-02 to 05: EndSessionURL. The others: package bff.
-//   - §8 BCL-03 to 10 and 13 to 17: logouttoken.go. The endpoint, replays and sessions are not built yet.
+//   - §8 BCL-03 to 10 and 13 to 17: logouttoken.go. The endpoint, replays and sessions: packages bff and session.
 //   - §10 FPM-01, 04: response.go. FPM-02, 03, 05 and TPI: package bff.
 //   - §11 CA: clientauth.go (01 to 03, 11), assertion.go (04 to 08), clientkeys.go (08, 09, 14), mtls.go (12).
 //   - §12: par.go (PAR-01 to 05), requestobject.go (JAR), jarm.go (JRM). PAR-06: cmd/internal/gateway.
-//   - §14: authorize.go and grant.go (EXT-01), logout.go (04), details.go (09), errors.go (10). EXT-05: nothing
-//     here looks into an access token. EXT-06 to 08: proxy, bff and cmd/internal/gateway.
+//   - §14: authorize.go, grant.go and target.go (EXT-01), tokenexchange.go (03), logout.go (04), details.go (09),
+//     errors.go (10). EXT-02, and 03 as far as it is about keeping tokens: session and cmd/internal/gateway. EXT-05:
+//     nothing here looks into an access token. EXT-06 to 08: proxy, bff and cmd/internal/gateway.
 //   - §18.1 GOI and §18.2 XOA: go-oidc verifies algorithm, signature, issuer and that we are in the audience;
 //     x/oauth2 makes the PKCE challenge; neither of them makes a request.
 //
@@ -63,10 +67,10 @@
 //     certificate.
 //   - CA-14: keys and certificates are read again when their files change; a client_secret is read at start. No
 //     KMS.
-//   - EXT-01, subset at refresh: always the resources of the login.
 //   - EXT-09 compares the types of the granted details with those asked for. An OP may enrich the rest (RFC 9396
 //     §7.1).
-//   - §13 DPoP, §15 FAPI, EXT-02 and EXT-03 are later work.
+//   - EXT-03 has no actor tokens: there is nobody else to act.
+//   - §13 DPoP and §15 FAPI are later work.
 //
 // Userinfo is asked at login only, so claims that come from there are as old as the login.
 package rp

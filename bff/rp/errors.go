@@ -23,6 +23,9 @@ var (
 	ErrInvalidGrant = errors.New("the grant is not valid any more")
 	// ErrInvalidClient: the OP does not accept our credentials. The session is not to blame.
 	ErrInvalidClient = errors.New("the OP refuses the client's credentials; compare client_id, client_auth and client_secret")
+	// ErrInvalidTarget: the OP gives no token for this audience or resource (EXT-01). The configuration is to blame, here
+	// or at the OP, and not the session.
+	ErrInvalidTarget = errors.New("no token for this audience or resource")
 	// ErrMismatch: what the OP sent belongs to another user, login or client than the one it was asked about.
 	ErrMismatch = errors.New("the OP's answer does not belong to this login")
 	// ErrIDToken: an ID token failed a check; the text names it.
@@ -70,6 +73,8 @@ func (e *TokenError) Is(target error) bool {
 		return target == ErrInvalidGrant
 	case e.Code == "invalid_client", e.Code == "unauthorized_client", e.Code == "" && e.Status == http.StatusUnauthorized:
 		return target == ErrInvalidClient
+	case e.Code == "invalid_target":
+		return target == ErrInvalidTarget
 	}
 	return false
 }
@@ -96,6 +101,7 @@ var errorCodes = []string{
 	"invalid_request_object", "request_not_supported", "request_uri_not_supported", "registration_not_supported", // Core §3.1.2.6
 	"unmet_authentication_requirements", // OpenID Connect Unmet Authentication Requirements 1.0 (EXT-10)
 	"invalid_target",                    // RFC 8707 §2
+	"invalid_token",                     // RFC 6750 §3.1
 	"invalid_authorization_details",     // RFC 9396 §5
 }
 
@@ -112,7 +118,7 @@ func registered(code, otherwise string) string {
 func advice(code string) string {
 	switch code {
 	case "invalid_target":
-		return "; the OP does not know what resource says in the configuration (EXT-01)"
+		return "; the OP does not know what audience or resource says in the configuration, or not for this client (EXT-01)"
 	case "invalid_authorization_details":
 		return "; the OP does not take what authorization_details says in the configuration"
 	case "invalid_scope":

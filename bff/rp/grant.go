@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -126,6 +127,29 @@ func (c *Client) verifyLogin(ctx context.Context, p *provider, t tokens, r Autho
 // Errors: as at Exchange; and every failed check of the ID token or of authorization_details is a *MismatchError, with
 // the whole answer dropped.
 func (c *Client) Refresh(ctx context.Context, refreshToken secret.String, original Identity) (*Grant, error) {
+	return c.refresh(ctx, refreshToken, original, original.Resource)
+}
+
+// RefreshFor is Refresh with an access token for one resource (RFC 8707 §2.2). Refresh token, ID token and identity of
+// the grant are the session's as ever; only its access token and scope are for that resource alone. The resource must be
+// among those of the login, if that named any: a subset is what a client may ask for (EXT-01). Errors: also
+// ErrInvalidTarget, after which the refresh token is as good as before.
+func (c *Client) RefreshFor(
+	ctx context.Context, refreshToken secret.String, original Identity, resource string,
+) (*Grant, error) {
+	switch {
+	case !isResource(resource):
+		return nil, errNotResource
+	case len(original.Resource) > 0 && !slices.Contains(original.Resource, resource):
+		return nil, fmt.Errorf("%w: the login has not asked for this resource; add it to resource of the provider",
+			ErrInvalidTarget)
+	}
+	return c.refresh(ctx, refreshToken, original, []string{resource})
+}
+
+func (c *Client) refresh(
+	ctx context.Context, refreshToken secret.String, original Identity, resource []string,
+) (*Grant, error) {
 	p, err := c.loaded()
 	if err != nil {
 		return nil, err
@@ -133,7 +157,7 @@ func (c *Client) Refresh(ctx context.Context, refreshToken secret.String, origin
 	t, err := c.requestTokens(ctx, p, url.Values{
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {refreshToken.Reveal()},
-		"resource":      original.Resource,
+		"resource":      resource,
 	})
 	if err != nil {
 		return nil, err

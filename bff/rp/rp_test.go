@@ -177,7 +177,7 @@ func (f *fixture) wantQuiet(errs ...error) {
 		optest.PushedEndpoint, optest.TokenEndpoint, optest.UserInfoEndpoint, optest.RevocationEndpoint,
 	} {
 		for _, r := range f.op.Requests(e) {
-			for _, name := range []string{"code", "code_verifier", "refresh_token", "token", "client_secret", "client_assertion"} {
+			for _, name := range []string{"code", "code_verifier", "refresh_token", "subject_token", "token", "client_secret", "client_assertion"} {
 				secrets = append(secrets, r.Form.Get(name))
 			}
 			_, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")

@@ -27,6 +27,7 @@ type tokens struct {
 	issuedAt, expiresAt time.Time
 	scope               []string // nil: as asked for
 	details             json.RawMessage
+	issuedType          string // RFC 8693 §2.2.1, in answers to a token exchange
 }
 
 // requestTokens makes exactly one token request. An answer of 200 that cannot be used is ErrUncertain: the OP has
@@ -78,6 +79,7 @@ func parseTokens(a *answer, started time.Time) (tokens, error) {
 		}
 	}
 	t.access, t.refresh, t.id = secret.New(access), secret.New(refresh), secret.New(id)
+	t.issuedType, _ = doc.text("issued_token_type") // of a wrong type it is none, which only an exchange minds
 	switch {
 	case mistyped != nil:
 		return t, mistyped
