@@ -132,6 +132,7 @@ func (f *feed) hear(sent string) {
 func (f *feed) connection() *redis.Client {
 	opts := *f.primary.Options()
 	opts.PoolSize, opts.PipelinePoolSize, opts.MaxRetries = 1, -1, -1
+	opts.Protocol = 3 // which has messages that nobody asked for
 	onConnect := opts.OnConnect
 	opts.OnConnect = func(ctx context.Context, conn *redis.Conn) error {
 		if onConnect != nil {

@@ -89,6 +89,7 @@ func newClient(u *URL, opts Options) (redis.UniversalClient, error) {
 		WriteTimeout:          attemptTimeout,
 		PoolTimeout:           attemptTimeout,
 
+		Protocol:                 2,    // with 3, each call looks for pushed messages first; only the feed gets any
 		DisableIdentity:          true, // CLIENT SETINFO is not among the commands that the ACL user needs
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
@@ -127,11 +128,11 @@ func newClient(u *URL, opts Options) (redis.UniversalClient, error) {
 // refuseReplica keeps reads on the primary (RED-03): a Sentinel that has missed a failover still names the old one,
 // which serves what it had. Sentinels, which have no role, are connected to in the same way.
 func refuseReplica(ctx context.Context, conn *redis.Conn) error {
-	hello, err := conn.Hello(ctx, 3, "", "", "").Result()
-	if err != nil {
+	hello := redis.NewMapStringInterfaceCmd(ctx, "hello") // without a version it changes nothing
+	if err := conn.Process(ctx, hello); err != nil {
 		return err
 	}
-	if hello["role"] == "replica" {
+	if hello.Val()["role"] == "replica" {
 		return errors.New("the server that the Sentinels named is not the primary any more")
 	}
 	return nil

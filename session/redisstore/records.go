@@ -64,11 +64,15 @@ func (s *Store) Load(ctx context.Context, id session.ID) (rec session.Record, se
 	var fields *redis.SliceCmd
 	var activity, dead *redis.StringCmd
 	err = try(ctx, func(ctx context.Context) error {
-		return s.pipelined(ctx, func(p redis.Pipeliner) {
+		err := s.pipelined(ctx, func(p redis.Pipeliner) {
 			fields = p.HMGet(ctx, s.key("rec", id), "v", "s", "m")
 			activity = p.Get(ctx, s.key("act", id))
-			dead = p.Get(ctx, s.key("dead", id))
 		})
+		if err != nil || fields.Val()[0] != nil {
+			return err
+		}
+		dead = s.client.Get(ctx, s.key("dead", id))
+		return ignoreNil(dead.Err())
 	})
 	if err != nil {
 		return session.Record{}, time.Time{}, err

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cloakroom/cloakroom/bff"
@@ -168,7 +169,7 @@ func storeHint(s Session, err error) string {
 		return "; session.store must name Sentinels, which listen on a port of their own"
 	case strings.HasPrefix(text, "ERR unknown command"):
 		return "; write " + scheme + "+sentinel:// in session.store if that is a Sentinel"
-	case errors.Is(err, io.EOF) && !encrypted:
+	case (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && !encrypted:
 		return "; write rediss" + kind + ":// in session.store if that port is for TLS"
 	case errors.Is(err, context.DeadlineExceeded) && encrypted:
 		return "; start it, let this machine reach it, or write redis" + kind +
