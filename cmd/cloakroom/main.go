@@ -8,8 +8,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -41,6 +43,7 @@ func (e usageError) Error() string { return "cloakroom: " + string(e) }
 var errReported = errors.New("failed")
 
 func main() {
+	log.SetOutput(io.Discard) // where net/http quotes what upstreams and OPs send out of turn; all else has a logger of its own
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal does not wait for requests in flight
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -152,6 +155,8 @@ func serve(ctx context.Context, file string) error {
 			}
 		}
 	}()
+	ballast := newBallast()
+	defer runtime.KeepAlive(ballast)
 	return g.Run(ctx)
 }
 
