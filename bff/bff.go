@@ -170,3 +170,6 @@ func (h *Handler) Forget(w http.ResponseWriter, err error) {
 
 // OwnCookie reports whether a cookie name belongs to the gateway; such cookies never go to or come from an upstream.
 func (h *Handler) OwnCookie(name string) bool { return h.cookies.own(name) }
+
+// SessionCookie is the name of the cookie that carries the ticket.
+func (h *Handler) SessionCookie() string { return h.cookies.session }

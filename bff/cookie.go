@@ -50,12 +50,11 @@ func port(u *url.URL) string {
 
 // own matches names regardless of case, as browsers match prefixes.
 func (c cookies) own(name string) bool {
-	base := "cloakroom"
-	name = strings.ToLower(name)
-	if !c.secure {
-		return strings.HasPrefix(name, base)
+	prefix := "cloakroom"
+	if c.secure {
+		prefix = hostPrefix + prefix
 	}
-	return strings.HasPrefix(name, "__host-http-"+base)
+	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
 }
 
 func (c cookies) setSession(w http.ResponseWriter, ticket string) {

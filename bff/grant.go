@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/cloakroom/cloakroom/bff/rp"
 	"github.com/cloakroom/cloakroom/session"
@@ -49,15 +51,32 @@ func NewRefresher(providers Providers) *Refresher { return &Refresher{providers}
 // Refresh implements [session.Refresher]. It says which failures end a session: the OP's refusal of the grant (RFR-28),
 // and an answer about somebody else (RFR-09).
 func (r *Refresher) Refresh(ctx context.Context, s *session.Session) (*session.Refreshed, error) {
-	provider, ok := r.providers.byName(s.Provider)
-	if !ok {
-		return nil, fmt.Errorf("%w: provider %s is not configured any more", session.ErrGrantRefused, s.Provider)
+	return r.refresh(s, func(client *rp.Client, original rp.Identity) (*rp.Grant, error) {
+		return client.Refresh(ctx, s.Tokens.Refresh, original)
+	})
+}
+
+// RefreshFor implements [session.Refresher]. What ends a session at a refresh ends it here, too; that the OP knows no such
+// resource does not.
+func (r *Refresher) RefreshFor(ctx context.Context, s *session.Session, a session.Audience) (*session.Refreshed, error) {
+	refreshed, err := r.refresh(s, func(client *rp.Client, original rp.Identity) (*rp.Grant, error) {
+		return client.RefreshFor(ctx, s.Tokens.Refresh, original, a.Resource)
+	})
+	return refreshed, aboutAudience(err)
+}
+
+func (r *Refresher) refresh(
+	s *session.Session, redeem func(*rp.Client, rp.Identity) (*rp.Grant, error),
+) (*session.Refreshed, error) {
+	provider, err := r.providerOf(s)
+	if err != nil {
+		return nil, err
 	}
 	var original rp.Identity
 	if err := json.Unmarshal(s.Identity, &original); err != nil {
 		return nil, fmt.Errorf("reading the identity of a session: %w", err)
 	}
-	grant, err := provider.Client.Refresh(ctx, s.Tokens.Refresh, original)
+	grant, err := redeem(provider.Client, original)
 	if mismatch, ok := errors.AsType[*rp.MismatchError](err); ok {
 		lost := &session.Refreshed{Tokens: session.Tokens{Refresh: mismatch.RefreshToken}}
 		return lost, fmt.Errorf("%w: %w", session.ErrGrantRefused, err)
@@ -79,6 +98,52 @@ func (r *Refresher) Refresh(ctx context.Context, s *session.Session) (*session.R
 	maps.Copy(claims, grant.Claims)
 	return &session.Refreshed{Tokens: tokens(grant), Identity: identity, Claims: claims}, nil
 }
+
+// Exchange implements [session.Refresher]. [session.ErrGrantRefused] is about the access token, which the OP may just have
+// forgotten. No error is [session.ErrUncertain]: an exchange spends nothing.
+func (r *Refresher) Exchange(
+	ctx context.Context, s *session.Session, a session.Audience,
+) (*session.AudienceToken, error) {
+	provider, err := r.providerOf(s)
+	if err != nil {
+		return nil, err
+	}
+	target := rp.Target{Audience: a.Name, Resource: a.Resource, Scopes: strings.Fields(a.Scope)}
+	token, err := provider.Client.ExchangeToken(ctx, s.Tokens.Access, target)
+	switch {
+	case errors.Is(err, rp.ErrInvalidGrant):
+		return nil, fmt.Errorf("%w: %w", session.ErrGrantRefused, err)
+	case err != nil:
+		return nil, aboutAudience(err)
+	}
+	return &session.AudienceToken{
+		Token: token.Token, IssuedAt: token.IssuedAt, ExpiresAt: token.ExpiresAt, Scope: token.Scope,
+	}, nil
+}
+
+// providerOf is the provider of a session. One that has gone from the configuration will never give it a token again.
+func (r *Refresher) providerOf(s *session.Session) (Provider, error) {
+	provider, ok := r.providers.byName(s.Provider)
+	if !ok {
+		return Provider{}, fmt.Errorf("%w: provider %s is not configured any more", session.ErrGrantRefused, s.Provider)
+	}
+	return provider, nil
+}
+
+// aboutAudience makes an error [session.ErrAudienceRefused] when it is about what was asked for, or about this client
+// asking for it at all, and so nothing that time will mend (EXT-01).
+func aboutAudience(err error) error {
+	refused, answered := errors.AsType[*rp.TokenError](err)
+	switch {
+	case errors.Is(err, rp.ErrInvalidTarget):
+	case answered && !errors.Is(err, rp.ErrUnavailable) && slices.Contains(audienceErrors, refused.Code):
+	default:
+		return err
+	}
+	return fmt.Errorf("%w: %w", session.ErrAudienceRefused, err)
+}
+
+var audienceErrors = []string{"unauthorized_client", "unsupported_grant_type", "invalid_scope", "access_denied"}
 
 // Claims implements [session.Refresher]. An answer about somebody else is [session.ErrGrantRefused]: what the session has
 // for an access token is not its user's (UIN-01).

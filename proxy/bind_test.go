@@ -33,14 +33,14 @@ func hanging(t *testing.T, begin func(http.ResponseWriter)) (up *url.URL, began,
 }
 
 // TestStreamsEnd is RPL-12 and PX-21: an answer that has begun breaks off with the session, for the browser and for the
-// upstream; 200 at once. Nothing is wrong then, and nothing is logged.
+// upstream; 300 at once. Nothing is wrong then, and nothing is logged.
 func TestStreamsEnd(t *testing.T) {
 	up, began, gone := hanging(t, func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, "data: x\n\n")
 		_ = http.NewResponseController(w).Flush()
 	})
-	const many = 200
+	const many = 300
 	b, log := newBinder(t), &bytes.Buffer{}
 	g := newGatewayWith(t, alice, Options{
 		Transport: newTestTransport(t), Bind: b.bind, Logger: slog.New(slog.NewTextHandler(log, nil)),
@@ -120,12 +120,12 @@ func TestLongPollEnds(t *testing.T) {
 // TestBoundOnlyWithSession: every request with a session is bound and released, however it ends; no other is bound.
 func TestBoundOnlyWithSession(t *testing.T) {
 	var bound, released atomic.Int64
-	bind := func(ctx context.Context, who *session.Session) (context.Context, func()) {
+	bind := func(who *session.Session, _ context.CancelCauseFunc) (Bond, error) {
 		if who != alice {
 			t.Error("bound to another session")
 		}
 		bound.Add(1)
-		return ctx, func() { released.Add(1) }
+		return release(func() { released.Add(1) }), nil
 	}
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

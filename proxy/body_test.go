@@ -54,3 +54,29 @@ func TestNothingHidesBehindABody(t *testing.T) {
 		}
 	}
 }
+
+// PX-17: the same where the upstream answers without having read the body, and the browser sends it then.
+func TestNothingHidesBehindALateBody(t *testing.T) {
+	hidden := make(chan struct{}, 1)
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hidden" {
+			hidden <- struct{}{}
+		}
+		_ = http.NewResponseController(w).EnableFullDuplex() // or it would wait for the body
+		_, _ = io.WriteString(w, "early")
+	})
+	g := newGateway(t, nil, &Route{Path: "/", Upstream: up, Token: TokenNone})
+	conn := g.send(t, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	read := bufio.NewReader(conn)
+	res, err := http.ReadResponse(read, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := body(t, res); text != "early" || !res.Close {
+		t.Errorf("%q, and the connection is to be closed: %v", text, res.Close)
+	}
+	_, _ = io.WriteString(conn, "zz\r\nGET /hidden HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if rest, _ := io.ReadAll(read); len(rest) > 0 || len(hidden) > 0 {
+		t.Errorf("%q, and the hidden request reached the upstream: %v", rest, len(hidden) > 0)
+	}
+}

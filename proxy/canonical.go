@@ -23,10 +23,15 @@ import (
 //   - decodes to UTF-8 without control characters, and not to something that can be decoded again: "%25" may be
 //     there, but not before two hexadecimal digits;
 //   - has no empty segment, except after a slash at the end, and no segment of dots and spaces only.
+//
+// Of the query it asks that there is no "#" in it.
 func Canonical(r *http.Request) error {
-	raw, _, _ := strings.Cut(r.RequestURI, "?")
+	raw, query, _ := strings.Cut(r.RequestURI, "?")
 	if why := whyRefused(raw); why != "" {
 		return problem.New(problem.PathRefused, "%s", why)
+	}
+	if strings.Contains(query, "#") { // no request has a fragment (RFC 9112 §3.2), and some servers cut it off (PX-12)
+		return problem.New(problem.PathRefused, `the query must not contain "#"; write %%23`)
 	}
 	if r.URL.Scheme != "" || r.URL.Host != "" || r.URL.EscapedPath() != raw {
 		return problem.New(problem.PathRefused, "the path is not what the request line says")

@@ -16,17 +16,20 @@ import (
 
 // exchange is one request on its way to an upstream, and its answer. Its methods are the hooks of one
 // [httputil.ReverseProxy], in the order in which they are called: rewrite (request.go), RoundTrip (roundtrip.go),
-// answer (response.go), and fail instead of the rest when one of them went wrong.
+// answer (response.go), and fail instead of the rest when one of them went wrong. Its watch (watch.go) ends it where
+// nothing moves any more.
 type exchange struct {
 	*Proxy
 	*target
-	w   http.ResponseWriter
-	in  *http.Request    // its context ends with the session
-	who *session.Session // nil: nobody
+	w     http.ResponseWriter
+	in    *http.Request           // its context ends with the session
+	end   context.CancelCauseFunc // of that context
+	who   *session.Session        // nil: nobody
+	token secret.String           // that the upstream gets; empty: none
 
-	token secret.String // that the upstream gets; empty: none
-
-	upgrade  bool // in is a WebSocket handshake, on a route that has them
+	watch    watch
+	undo     []func() // at the end of the exchange
+	upgrade  bool     // in is a WebSocket handshake, on a route that has them
 	sent     bool
 	switched bool        // the upstream's 101 is on its way to the browser
 	read     atomic.Bool // the body, to its end
@@ -37,23 +40,27 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *
 	if t.MaxBody > 0 && r.ContentLength > t.MaxBody {
 		return tooLarge(t.MaxBody)
 	}
-	if r.ContentLength != 0 {
+	ctx, end := context.WithCancelCause(r.Context())
+	defer end(nil)
+	if who != nil && p.bind != nil {
+		bond, err := p.bind(who, end)
+		if err != nil {
+			return err
+		}
+		defer bond.Release()
+	}
+	x := &exchange{Proxy: p, target: t, w: w, in: r.WithContext(ctx), end: end, who: who, token: token}
+	x.upgrade = t.WebSocket && isHandshake(r)
+	defer x.settle()
+	if x.upgrade {
+		x.atEnd(p.onDrain(end))
+		x.atEnd(x.stopReading())
+	}
+	if r.ContentLength != 0 && !x.holdsBody() {
 		// An upstream may begin its answer before it has read the whole body. At that moment an HTTP/1 server of
 		// net/http would otherwise throw away the rest of the body, which is still on its way up. HTTP/2 has no such
 		// habit, and no such switch: the error says so.
 		_ = http.NewResponseController(w).EnableFullDuplex()
-	}
-	if who != nil && p.bind != nil {
-		ctx, release := p.bind(r.Context(), who)
-		defer release()
-		r = r.WithContext(ctx)
-	}
-	x := &exchange{Proxy: p, target: t, w: w, in: r, who: who, token: token, upgrade: t.WebSocket && isHandshake(r)}
-	if x.upgrade {
-		ctx, stop := p.untilDrained(r.Context())
-		defer stop()
-		defer x.stopReading(ctx)()
-		x.in = r.WithContext(ctx)
 	}
 	rp := httputil.ReverseProxy{
 		Rewrite:        x.rewrite, // never Director, whose result the client can edit by way of Connection (PX-01)
@@ -69,11 +76,16 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t *target, who *
 
 // ended is what ended the session while its request was under way, or nil.
 func (x *exchange) ended() error {
-	cause := context.Cause(x.in.Context())
-	if _, over := session.Anonymous(cause); over {
+	if cause := context.Cause(x.in.Context()); isOver(cause) {
 		return cause
 	}
 	return nil
+}
+
+// isOver reports whether an error says that the session has ended.
+func isOver(err error) bool {
+	_, over := session.Anonymous(err)
+	return over
 }
 
 // sendsToken reports whether the request carries an access token.
@@ -103,6 +115,8 @@ func (x *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 	switch {
 	case x.ended() != nil:
 		x.err = x.ended()
+	case isOver(err):
+		x.err = err
 	case errors.As(err, &refused):
 		x.err = refused
 	case errors.Is(err, errSilent): // before the next: giving up on a body ends the context of the request too

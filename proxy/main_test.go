@@ -256,7 +256,7 @@ func mustParse(t *testing.T, s string) *url.URL {
 	return u
 }
 
-func newTestTransport(t *testing.T) *http.Transport {
+func newTestTransport(t *testing.T) *Transport {
 	t.Helper()
 	transport := NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)

@@ -26,23 +26,28 @@ type Options struct {
 	PublicURL *url.URL
 	// OwnCookie tells the gateway's cookies, which no upstream reads or sets.
 	OwnCookie func(name string) bool
+	// SessionCookie is the name of that one of them which a route with SessionCookie sends up.
+	SessionCookie string
 	// TrustedProxies are the peers whose forwarding fields are believed.
 	TrustedProxies []netip.Prefix
 	// Transport carries the requests to the upstreams; nil means [NewTransport].
 	Transport http.RoundTripper
-	// Bind, if set, is called with the context of each request that has a session, and returns one that ends with the
-	// session too, its cause being one of the errors that [session.Anonymous] knows. The request is over then. See
+	// Bind, if set, is called for each request that has a session, and calls end when the session is over, with one of the
+	// errors that [session.Anonymous] knows. The request is over then. Its error is the answer to the request. See
 	// [session.Manager.Bind].
-	Bind func(ctx context.Context, s *session.Session) (bound context.Context, release func())
+	Bind func(s *session.Session, end context.CancelCauseFunc) (Bond, error)
 	// Renew, if set, is asked for another token when the upstream has refused the one it got as invalid (RFC 6750 §3.1).
 	// An error leaves the browser with the upstream's 401; one that [session.Anonymous] knows is the answer instead.
 	Renew func(ctx context.Context, rt *Route, who *session.Session, refused secret.String) (secret.String, error)
-	// Draining is closed when the server is about to stop. WebSockets, of which [http.Server.Shutdown] knows nothing, end
-	// then; nil is never.
+	// Draining is closed when the server is about to stop. WebSockets, of which [http.Server.Shutdown] knows nothing, and
+	// event streams, for which it would wait, end then; nil is never.
 	Draining <-chan struct{}
 	// Logger hears of answers that broke off half-way; nil means [slog.Default].
 	Logger *slog.Logger
 }
+
+// Bond is what ties a request to its session, until it is released.
+type Bond interface{ Release() }
 
 // Proxy serves routes. It does not change after New and may be used by many goroutines.
 type Proxy struct {
@@ -50,10 +55,13 @@ type Proxy struct {
 	upstreams      map[string]bool // host names of all upstreams, internal by definition
 	removedUp      *fieldSet
 	publicURL      *url.URL
+	forwardedProto []string // field values, shared by all requests
+	forwardedHost  []string
 	ownCookie      func(name string) bool
+	sessionCookie  string
 	trustedProxies []netip.Prefix
 	transport      http.RoundTripper
-	bind           func(context.Context, *session.Session) (context.Context, func())
+	bind           func(*session.Session, context.CancelCauseFunc) (Bond, error)
 	renew          func(context.Context, *Route, *session.Session, secret.String) (secret.String, error)
 	draining       <-chan struct{}
 	buffers        bufferPool
@@ -81,9 +89,12 @@ func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		targets:        make(map[*Route]*target, len(o.Routes)),
 		upstreams:      make(map[string]bool, len(o.Routes)),
-		removedUp:      newFieldSet(removedUp),
+		removedUp:      newFieldSet(removedUp, keptUp...),
 		publicURL:      o.PublicURL,
+		forwardedProto: []string{o.PublicURL.Scheme},
+		forwardedHost:  []string{o.PublicURL.Host},
 		ownCookie:      o.OwnCookie,
+		sessionCookie:  o.SessionCookie,
 		trustedProxies: o.TrustedProxies,
 		transport:      o.Transport,
 		bind:           o.Bind,
@@ -147,7 +158,8 @@ func (p *Proxy) add(rt *Route) {
 //	upstream_unavailable  no connection, a broken answer, or an answer that must not pass
 //	upstream_timeout      no answer in time
 //
-// or, when the session has ended before the answer began, what Options.Bind gave as the cause.
+// or, when the session has ended before the answer began, what Options.Bind gave as the cause; or the error of
+// Options.Bind.
 //
 // When the answer has begun, a failure, the end of the session too, ends in a panic with [http.ErrAbortHandler].
 func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, rt *Route, who *session.Session, token secret.String) error {

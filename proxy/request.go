@@ -13,8 +13,11 @@ import (
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	out := pr.Out
 	x.rewriteURL(out)
-	x.removeForeignFields(out.Header)
-	keepForeignCookies(out.Header, x.ownCookie)
+	x.removedUp.removeFrom(out.Header)
+	keepForeignCookies(out.Header, x.withheldCookie)
+	if expect := out.Header["Expect"]; len(expect) > 0 && !(len(expect) == 1 && strings.EqualFold(expect[0], "100-continue")) {
+		delete(out.Header, "Expect") // net/http has answered what it found in it; the upstream may find something else (PX-17)
+	}
 	out.Trailer = nil // fields that come after all checks
 	x.setOwnFields(out.Header)
 	if x.upgrade {
@@ -81,23 +84,15 @@ func withoutAccessToken(query string) string {
 	return strings.Join(kept, "&")
 }
 
-// removeForeignFields removes what only the gateway may say, from every request, whoever sends it (PX-03, 04, 06,
-// 07, 08).
-func (x *exchange) removeForeignFields(h http.Header) {
-	for name := range h {
-		if strings.Contains(name, "_") || x.removedUp.has(name) {
-			delete(h, name)
-		}
-	}
+// withheldCookie reports whether a cookie does not go up (PX-04): the gateway's own do not, but for the session cookie of
+// a live session where the route says so.
+func (x *exchange) withheldCookie(name string) bool {
+	return x.ownCookie(name) && !(x.SessionCookie && name == x.sessionCookie && x.who != nil && !x.upgrade)
 }
 
 // setOwnFields adds what the gateway says: where the request comes from, who sends it, and the route's own fields.
 func (x *exchange) setOwnFields(h http.Header) {
-	if hops := forwardedBy(x.in, x.trustedProxies); len(hops) > 0 {
-		h.Set("X-Forwarded-For", joinHops(hops))
-	}
-	h.Set("X-Forwarded-Proto", x.publicURL.Scheme)
-	h.Set("X-Forwarded-Host", x.publicURL.Host)
+	x.addOwn(h)
 	for name, value := range x.Headers {
 		h.Set(name, value)
 	}
@@ -108,8 +103,13 @@ func (x *exchange) setOwnFields(h http.Header) {
 			}
 		}
 	}
+	x.authorize(h)
+}
+
+// authorize sets the access token (RFC 6750 §2.1).
+func (x *exchange) authorize(h http.Header) {
 	if x.sendsToken() {
-		h.Set("Authorization", "Bearer "+x.token.Reveal())
+		h["Authorization"] = []string{"Bearer " + x.token.Reveal()}
 	}
 }
 

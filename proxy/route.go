@@ -27,7 +27,7 @@ const (
 // Route is a path prefix and what stands behind it: an upstream or a folder of files, never both.
 type Route struct {
 	Path        string   // prefix, decoded, matched on segment borders; starts with "/"
-	Upstream    *url.URL // scheme, host and optional base path
+	Upstream    *url.URL // scheme (http, https or h2c), host and optional base path
 	Static      fs.FS
 	StripPrefix bool // the upstream, or the folder, sees the path without the prefix
 	// WebSocket lets WebSocket handshakes through to the upstream (RFC 6455).
@@ -43,8 +43,13 @@ type Route struct {
 	Methods        []string          // empty: those of RFC 9110 and PATCH, without CONNECT and TRACE
 	Headers        map[string]string // set on the way up
 	Identity       map[string]string // header name to claim name, set on the way up from the session
-	MaxBody        int64             // bytes; 0 is unlimited, streamed
-	Timeout        time.Duration     // until the upstream's response header; 0 is unlimited
+	// SessionCookie sends the session cookie up, with which the upstream can call the gateway in the user's name: for a
+	// server that renders the pages of the application, and is trusted like the gateway itself.
+	SessionCookie bool
+	MaxBody       int64         // bytes; 0 is unlimited, streamed
+	Timeout       time.Duration // until the upstream's response header; 0 is unlimited
+	IdleTimeout   time.Duration // of an answer or a WebSocket without a byte from either side; 0 is unlimited
+	MaxDuration   time.Duration // of an answer or a WebSocket, from its header on; 0 is until the session ends
 }
 
 // hasToken reports whether requests of the route may carry an access token.
@@ -73,16 +78,16 @@ func (rt *Route) validateTarget() error {
 		return errors.New("a route needs an upstream or a static folder, and not both")
 	case u == nil:
 		return nil
-	case u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("the scheme of the upstream must be http or https")
+	case u.Scheme != "http" && u.Scheme != "h2c" && u.Scheme != "https":
+		return errors.New("the scheme of the upstream must be http, https or h2c")
 	case u.Hostname() == "":
 		return errors.New("the upstream has no host")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "":
 		return errors.New("the upstream must be scheme, host and path only")
 	case u.Path != "" && whyRefused(u.EscapedPath()) != "":
 		return fmt.Errorf("the path of the upstream: %s", whyRefused(u.EscapedPath()))
-	case u.Scheme == "http" && rt.hasToken() && !rt.AllowPlaintext && !IsLoopback(u.Hostname()):
-		return errors.New("access tokens do not go over plain http to another host: use https or allow_plaintext")
+	case u.Scheme != "https" && (rt.hasToken() || rt.SessionCookie) && !rt.AllowPlaintext && !IsLoopback(u.Hostname()):
+		return errors.New("access tokens and session cookies do not go unencrypted to another host: use https or allow_plaintext")
 	}
 	return nil
 }
@@ -93,8 +98,8 @@ func (rt *Route) validatePolicy() error {
 	default:
 		return fmt.Errorf("unknown token policy %q", rt.Token)
 	}
-	if rt.MaxBody < 0 || rt.Timeout < 0 {
-		return errors.New("max_body and timeout must not be negative")
+	if rt.MaxBody < 0 || rt.Timeout < 0 || rt.IdleTimeout < 0 || rt.MaxDuration < 0 {
+		return errors.New("max_body and times must not be negative")
 	}
 	for _, m := range rt.Methods {
 		if m == "CONNECT" || m == "TRACE" || m == "TRACK" || !isToken(m) || m != strings.ToUpper(m) {
@@ -125,7 +130,7 @@ func (rt *Route) validateName(name string) error {
 		return fmt.Errorf("%q is not a header name", name)
 	case strings.Contains(name, "_"):
 		return fmt.Errorf("header %s: write it with '-', servers confuse the two", name)
-	case ownSet.has(name), strings.EqualFold(name, "Authorization") && rt.hasToken():
+	case IsOwnField(name), strings.EqualFold(name, "Authorization") && rt.hasToken():
 		return fmt.Errorf("header %s: the proxy sets or removes it by itself", name)
 	}
 	return nil

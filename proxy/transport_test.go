@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"crypto/tls"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,7 +33,7 @@ func TestTransportHTTP2(t *testing.T) {
 	up.StartTLS()
 	defer up.Close()
 	transport := newTestTransport(t)
-	transport.TLSClientConfig.RootCAs = up.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	transport.tls.config.RootCAs = up.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	u := mustParse(t, up.URL)
 	g := newGatewayWith(t, alice, Options{Transport: transport}, &Route{Path: "/", Upstream: u, Token: TokenUser})
 	if res := g.get(t, "/a%7Cb"); res.StatusCode != http.StatusOK {
@@ -44,7 +46,7 @@ func TestTransportHTTP2(t *testing.T) {
 
 // TestTransportIgnoresEnvironment is PX-18.
 func TestTransportIgnoresEnvironment(t *testing.T) {
-	if NewTransport().Proxy != nil {
+	if tr := NewTransport(); tr.once.Proxy != nil || tr.h2.Proxy != nil || tr.h2c.Proxy != nil {
 		t.Error("the transport asks somebody for a proxy")
 	}
 }
@@ -98,7 +100,7 @@ func TestTransportLimits(t *testing.T) {
 	old.StartTLS()
 	t.Cleanup(old.Close)
 	transport := newTestTransport(t)
-	transport.TLSClientConfig.RootCAs = old.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	transport.tls.config.RootCAs = old.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	g := newGatewayWith(t, alice, Options{Transport: transport},
 		&Route{Path: "/old", Upstream: mustParse(t, old.URL), Token: TokenUser},
 		&Route{
@@ -107,5 +109,76 @@ func TestTransportLimits(t *testing.T) {
 		})
 	for _, path := range []string{"/old", "/long"} {
 		g.wantProblem(t, g.get(t, path), problem.UpstreamUnavailable)
+	}
+}
+
+// TestTransportH2C: HTTP/2 over plain TCP from the first byte; an upgrade is HTTP/1.1 there too.
+func TestTransportH2C(t *testing.T) {
+	up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, _ := io.ReadAll(r.Body)
+		w.Header().Set("Trailer", "X-After")
+		_, _ = fmt.Fprintf(w, "%s %s %s %s", r.Proto, r.Method, r.RequestURI, got)
+	}))
+	up.Config.Protocols = new(http.Protocols)
+	up.Config.Protocols.SetHTTP1(true)
+	up.Config.Protocols.SetUnencryptedHTTP2(true)
+	up.Start()
+	defer up.Close()
+	tr := newTestTransport(t)
+	address := "h2c" + strings.TrimPrefix(up.URL, "http") + "/a%7Cb"
+	for body, fields := range map[string][]string{"": nil, "hello": nil, "handshake": {"Upgrade: websocket", "Connection: Upgrade"}} {
+		want := "HTTP/2.0 POST /a%7Cb " + body
+		if fields != nil {
+			want = "HTTP/1.1 POST /a%7Cb " + body
+		}
+		res, text, err := send(t, tr, "POST", address, body, fields...)
+		if err != nil || text != want || res.Request.URL.Scheme != "h2c" {
+			t.Errorf("%q %v, want %q", text, err, want)
+		}
+	}
+	if _, text, err := send(t, tr, "GET", up.URL, ""); err != nil || text != "HTTP/1.1 GET / " {
+		t.Errorf("%q %v", text, err)
+	}
+}
+
+// TestTransportQuotesNothing: net/http's errors quote what they cannot read.
+func TestTransportQuotesNothing(t *testing.T) {
+	tr := newTestTransport(t)
+	for _, answer := range []string{
+		"HTTP/1.1 marker\r\n\r\n", "HTTP/1.1 200 OK\r\nmarker\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nmarker\r\n\r\n",
+	} {
+		address := newRawUpstream(t, answer).String()
+		for _, rt := range []http.RoundTripper{tr, roundTripper(func(r *http.Request) (*http.Response, error) {
+			r.GetBody = nil // so that net/http carries it
+			return tr.RoundTrip(r)
+		})} {
+			if _, text, err := send(t, rt, "POST", address, "x"); err == nil || strings.Contains(err.Error(), "marker") {
+				t.Errorf("%q: %q %v", answer, text, err)
+			}
+		}
+	}
+}
+
+// TestTransportTells: what is no part of an answer is not hidden.
+func TestTransportTells(t *testing.T) {
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	unknown := httptest.NewUnstartedServer(http.NotFoundHandler())
+	unknown.Config.ErrorLog = discardLog
+	unknown.StartTLS()
+	defer unknown.Close()
+	dead := newWire(t, func(net.Conn, *http.Request, int64) bool { return false })
+	tr := newTestTransport(t)
+	for address, want := range map[string]string{
+		"https" + strings.TrimPrefix(plain.URL, "http"): "does not look like a TLS handshake",
+		unknown.URL:            "certificate",
+		"https://127.0.0.1:1/": "connection refused",
+		"http://127.0.0.1:1/":  "connection refused",
+		dead.url:               "closed the connection without an answer",
+	} {
+		if _, _, err := send(t, tr, "GET", address, ""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", address, err)
+		}
 	}
 }

@@ -67,7 +67,8 @@ func (x *exchange) switchProtocols(res *http.Response) error {
 			res.Header[name] = values
 		}
 	}
-	res.Body = tunnel{upstream}
+	res.Body = tunnel{upstream, &x.watch}
+	x.watch.answer()
 	x.switched = true
 	return nil
 }
@@ -80,26 +81,36 @@ func acceptFor(key string) string {
 
 // tunnel is the connection to the upstream. Where either side closes, the other is closed too: there is no half of a
 // WebSocket. ReverseProxy does so at an error, and where it finds no CloseWrite to call.
-type tunnel struct{ io.ReadWriteCloser }
+type tunnel struct {
+	io.ReadWriteCloser
+	watch *watch
+}
 
 func (t tunnel) Read(p []byte) (int, error) {
 	n, err := t.ReadWriteCloser.Read(p)
+	t.watch.move()
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
 }
 
-// untilDrained returns a context that ends when the server is about to stop.
-func (p *Proxy) untilDrained(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (t tunnel) Write(p []byte) (int, error) {
+	n, err := t.ReadWriteCloser.Write(p)
+	t.watch.move()
+	return n, err
+}
+
+// onDrain calls end when the server is about to stop, until it is undone.
+func (p *Proxy) onDrain(end context.CancelCauseFunc) (undo func()) {
+	done := make(chan struct{})
 	go func() {
 		select {
 		case <-p.draining:
 			err := fmt.Errorf("the gateway is about to stop: %w", context.Canceled)
-			cancel(problem.Wrap(problem.UpstreamUnavailable, err)) // what a handshake under way is told
-		case <-ctx.Done():
+			end(problem.Wrap(problem.UpstreamUnavailable, err)) // what a handshake under way is told
+		case <-done:
 		}
 	}()
-	return ctx, func() { cancel(nil) }
+	return func() { close(done) }
 }

@@ -27,35 +27,37 @@ type bonds struct {
 	ticked  bool            // it is time for those that are due
 }
 
-// bondShard has the first request of each session with requests under way.
+// bondShard has the youngest request of each session with requests under way.
 type bondShard struct {
 	mu    sync.Mutex
-	first map[ID]*bond
+	first map[ID]*Bond
 }
 
-// bond is one request under way, in the list of those of its session.
-type bond struct {
+// Bond is one request under way, in the list of those of its session.
+type Bond struct {
+	shard      *bondShard
 	session    *Session
 	end        context.CancelCauseFunc
 	due        time.Time // when its session is to be looked at, by the clock of the Manager
 	out        bool      // of the list
-	prev, next *bond
+	prev, next *Bond
+	length     int // of the list, where this is the first
 }
 
-// Bind returns a context that ends with ctx, or within a second after the session has ended on any replica (RPL-12,
-// BCL-28); its cause is then what [Manager.Open] says. A session that reaches a deadline ends within a second of it.
-// release frees what that takes.
-func (m *Manager) Bind(ctx context.Context, s *Session) (bound context.Context, release func()) {
-	bound, end := context.WithCancelCause(ctx)
-	b := &bond{session: s, end: end, due: s.nextLook(m.now(), firstLook)}
-	shard := m.bonds.shard(s.ID)
-	shard.add(b)
-	m.bonds.tickLater()
-	return bound, func() {
-		shard.remove(b)
-		end(nil)
+// Bind has end called within a second after the session has ended on any replica (RPL-12, BCL-28), with what
+// [Manager.Open] says as the cause. A session that reaches a deadline ends within a second of it. The caller releases the
+// bond when the request is over. The error is [ErrTooMany] (Options.MaxRequests).
+func (m *Manager) Bind(s *Session, end context.CancelCauseFunc) (*Bond, error) {
+	b := &Bond{shard: m.bonds.shard(s.ID), session: s, end: end, due: s.nextLook(m.now(), firstLook)}
+	if !b.shard.add(b, m.opts.MaxRequests) {
+		return nil, ErrTooMany
 	}
+	m.bonds.tickLater()
+	return b, nil
 }
+
+// Release ends the bond; end may have been called, and is not called any more.
+func (b *Bond) Release() { b.shard.remove(b) }
 
 // Watch returns a channel that is readable when the session may have changed or ended, by [Manager.Extend] too. The
 // reader calls Reopen. stop ends it.
@@ -70,19 +72,26 @@ func (b *bonds) shard(id ID) *bondShard {
 	return &b.shards[maphash.String(bondSeed, string(id))%bondShards]
 }
 
-func (s *bondShard) add(x *bond) {
+// add reports whether there was room for one more; limit 0 is none.
+func (s *bondShard) add(x *Bond, limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.first == nil {
-		s.first = map[ID]*bond{}
+		s.first = map[ID]*Bond{}
 	}
+	x.length = 1
 	if x.next = s.first[x.session.ID]; x.next != nil {
+		if limit > 0 && x.next.length >= limit {
+			return false
+		}
 		x.next.prev = x
+		x.length = x.next.length + 1
 	}
 	s.first[x.session.ID] = x
+	return true
 }
 
-func (s *bondShard) remove(x *bond) {
+func (s *bondShard) remove(x *Bond) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x.out {
@@ -95,7 +104,9 @@ func (s *bondShard) remove(x *bond) {
 	switch {
 	case x.prev != nil:
 		x.prev.next = x.next
+		s.first[x.session.ID].length--
 	case x.next != nil:
+		x.next.length = x.length - 1
 		s.first[x.session.ID] = x.next
 	default:
 		delete(s.first, x.session.ID)

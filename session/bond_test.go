@@ -34,17 +34,27 @@ func wantUnderWay(t *testing.T, bound context.Context) {
 	}
 }
 
+// bind gives a request a context that ends with its session.
+func bind(ctx context.Context, m *session.Manager, s *session.Session) (bound context.Context, release func()) {
+	bound, end := context.WithCancelCause(ctx)
+	bond, err := m.Bind(s, end)
+	if err != nil {
+		panic(err)
+	}
+	return bound, bond.Release
+}
+
 // TestBind is RPL-12, BCL-28, SES-06: two hundred requests at one replica are over when their session ends at another,
 // and nobody else's are.
 func TestBind(t *testing.T) {
 	everywhere(t, func(t *testing.T, open func() session.Store) {
 		c := newCluster(t, open, 2)
 		s, other := c.login(), c.login()
-		bystander, release := c.managers[0].Bind(t.Context(), other)
+		bystander, release := bind(t.Context(), c.managers[0], other)
 		defer release()
 		var bound []context.Context
 		for range 200 {
-			ctx, release := c.managers[0].Bind(t.Context(), s)
+			ctx, release := bind(t.Context(), c.managers[0], s)
 			defer release()
 			bound = append(bound, ctx)
 		}
@@ -63,7 +73,7 @@ func TestBindKeeps(t *testing.T) {
 	everywhere(t, func(t *testing.T, open func() session.Store) {
 		c := newCluster(t, open, 2)
 		s := c.login()
-		bound, release := c.managers[0].Bind(t.Context(), s)
+		bound, release := bind(t.Context(), c.managers[0], s)
 		defer release()
 		c.advance(tokenLife)
 		s, err := c.managers[1].Fresh(t.Context(), s)
@@ -87,7 +97,7 @@ func TestBindTooLate(t *testing.T) {
 		s := c.login()
 		must(t, c.managers[0].EndByID(t.Context(), s.ID, session.ReasonBackchannel))
 		synctest.Wait()
-		bound, release := c.managers[0].Bind(t.Context(), s)
+		bound, release := bind(t.Context(), c.managers[0], s)
 		defer release()
 		wantOver(t, bound, time.Now(), session.ErrEnded)
 	})
@@ -106,9 +116,9 @@ func TestBindDeadlines(t *testing.T) {
 		idle, busy := c.login(), c.login()
 		begun := time.Now()
 		time.Sleep(10 * time.Second)
-		idleBound, release := c.managers[0].Bind(t.Context(), idle)
+		idleBound, release := bind(t.Context(), c.managers[0], idle)
 		defer release()
-		busyBound, release := c.managers[0].Bind(t.Context(), busy)
+		busyBound, release := bind(t.Context(), c.managers[0], busy)
 		defer release()
 		for time.Since(begun) < 11*time.Minute {
 			if time.Since(begun) < 3*time.Minute {
@@ -166,7 +176,7 @@ func TestBindLong(t *testing.T) {
 				store := &moodyStore{Store: memstore.New(), deaf: test.deaf}
 				c := newCluster(t, func() session.Store { return store }, 1)
 				m, s := c.managers[0], c.login()
-				bound, release := m.Bind(t.Context(), s)
+				bound, release := bind(t.Context(), m, s)
 				defer release()
 				time.Sleep(10 * time.Second)
 				store.broken.Store(test.broken > 0)
@@ -192,7 +202,7 @@ func TestBindAndClose(t *testing.T) {
 		store.broken.Store(true)
 		c := newCluster(t, func() session.Store { return store }, 1)
 		m := c.managers[0]
-		_, release := m.Bind(t.Context(), c.login())
+		_, release := bind(t.Context(), m, c.login())
 		defer release()
 		time.Sleep(5 * time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -209,7 +219,7 @@ func TestBindReleases(t *testing.T) {
 	ended, alive := c.login(), c.login()
 	var releases []func()
 	for i := range 1000 {
-		_, release := m.Bind(t.Context(), []*session.Session{ended, alive}[i%2])
+		_, release := bind(t.Context(), m, []*session.Session{ended, alive}[i%2])
 		releases = append(releases, release)
 	}
 	if got := m.Bound(); got != 2 {
@@ -244,17 +254,47 @@ func TestBindIsCheap(t *testing.T) {
 	c := newCluster(t, func() session.Store { return store }, 1)
 	s := c.login()
 	store.broken.Store(true) // nobody asks
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	_, release := c.managers[0].Bind(ctx, s) // starts what there is to start
-	defer release()
+	end := func(error) {}
+	first, err := c.managers[0].Bind(s, end) // starts what there is to start
+	must(t, err)
+	defer first.Release()
 	got := testing.AllocsPerRun(1000, func() {
-		_, release := c.managers[0].Bind(ctx, s)
-		release()
+		bond, _ := c.managers[0].Bind(s, end)
+		bond.Release()
 	})
-	if got > 4 {
+	if got > 1 {
 		t.Errorf("%v allocations", got)
 	}
+}
+
+// TestBindLimit is PX-34: one session may have so many requests under way, and other sessions theirs, however the former
+// end.
+func TestBindLimit(t *testing.T) {
+	c := newCluster(t, nil, 0)
+	options := c.options()
+	options.MaxRequests = 3
+	m := session.NewManager(memstore.New(), c.ring, options)
+	c.managers = append(c.managers, m)
+	s, other := c.login(), c.login()
+	var bonds []*session.Bond
+	for range 3 {
+		bond, err := m.Bind(s, func(error) {})
+		must(t, err)
+		bonds = append(bonds, bond)
+	}
+	for i := range 30 { // the oldest, the youngest, and the one between them goes
+		_, err := m.Bind(s, func(error) {})
+		wantError(t, err, session.ErrTooMany)
+		bond, err := m.Bind(other, func(error) {})
+		must(t, err)
+		bond.Release()
+
+		bonds[i%3].Release()
+		bonds[i%3].Release() // twice is once
+		bonds[i%3], err = m.Bind(s, func(error) {})
+		must(t, err)
+	}
+	c.close()
 }
 
 func BenchmarkBind(b *testing.B) {
@@ -263,13 +303,14 @@ func BenchmarkBind(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			_, release := m.Bind(ctx, s)
-			release()
+			bond, err := m.Bind(s, func(error) {})
+			if err != nil {
+				b.Fatal(err)
+			}
+			bond.Release()
 		}
 	})
 }

@@ -33,11 +33,12 @@ type cacheShard struct {
 
 type cached struct {
 	session *Session
+	record  digest     // of what the session was opened from
 	begun   time.Time  // when the store was asked, or a little before
 	keys    *[]ringKey // of the ring, at that time
 }
 
-// digest is an [ID] as it comes out of the hash: it makes a key without an allocation.
+// digest is a SHA-256. That of a ticket is its [ID] as it comes out of the hash: it makes a key without an allocation.
 type digest [sha256.Size]byte
 
 // newCache makes a cache for about size sessions, or one that keeps none.
@@ -76,14 +77,27 @@ func (c *cache) get(key digest, now time.Time, keys *[]ringKey) *Session {
 	return e.session
 }
 
+// opened returns the session that was made of the same record under the same keys, however long ago: opening it again
+// would make the same one.
+func (c *cache) opened(key, record digest, version uint64, keys *[]ringKey) *Session {
+	shard := c.shard(key)
+	shard.mu.Lock()
+	e, ok := shard.entries[key]
+	shard.mu.Unlock()
+	if !ok || e.record != record || e.session.version != version || e.keys != keys {
+		return nil
+	}
+	return e.session
+}
+
 // begin is called before a session is loaded, and what it returns with what came. The latter does nothing if anything
 // in the shard has been invalidated meanwhile.
-func (c *cache) begin(key digest, now time.Time, keys *[]ringKey) (fill func(*Session)) {
+func (c *cache) begin(key digest, now time.Time, keys *[]ringKey) (fill func(s *Session, record digest)) {
 	shard := c.shard(key)
 	shard.mu.Lock()
 	generation := shard.generation
 	shard.mu.Unlock()
-	return func(s *Session) {
+	return func(s *Session, record digest) {
 		shard.mu.Lock()
 		defer shard.mu.Unlock()
 		if shard.entries == nil || shard.generation != generation {
@@ -94,7 +108,7 @@ func (c *cache) begin(key digest, now time.Time, keys *[]ringKey) (fill func(*Se
 		} else if !ok && len(shard.entries) >= c.room {
 			shard.evict(now)
 		}
-		shard.entries[key] = cached{s, now, keys}
+		shard.entries[key] = cached{s, record, now, keys}
 	}
 }
 
@@ -173,6 +187,9 @@ func (c *cache) close() {
 // cached returns the session of a ticket if it is in memory and may be served from there. One that is past a deadline
 // may not: it may have been active on another replica.
 func (m *Manager) cached(key digest, now time.Time) *Session {
+	if m.opts.Uncached {
+		return nil
+	}
 	if now.Sub(m.store.HeardAt()) >= maxStale {
 		return nil
 	}

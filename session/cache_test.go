@@ -36,7 +36,7 @@ func TestCacheLateFill(t *testing.T) {
 		c, now := newCache(100), time.Now()
 		fill := c.begin(key, now, nil)
 		test.meanwhile(c)
-		fill(s)
+		fill(s, digest{})
 		if got := c.get(key, now, nil); (got == s) != test.kept {
 			t.Errorf("%s was invalidated: kept %v, want %v", name, got == s, test.kept)
 		}
@@ -48,7 +48,7 @@ func TestCacheGet(t *testing.T) {
 	key, s := cachedSession(1)
 	c, now := newCache(100), time.Now()
 	keys, others := &[]ringKey{}, &[]ringKey{}
-	c.begin(key, now, keys)(s)
+	c.begin(key, now, keys)(s, digest{})
 	if c.get(key, now.Add(maxStale-1), keys) != s {
 		t.Error("it is not served")
 	}
@@ -61,7 +61,7 @@ func TestCacheGet(t *testing.T) {
 
 	// An older load that comes later does not take its place.
 	_, older := cachedSession(1)
-	c.begin(key, now.Add(-time.Second), keys)(older)
+	c.begin(key, now.Add(-time.Second), keys)(older, digest{})
 	if c.get(key, now, keys) != s {
 		t.Error("an older one took its place")
 	}
@@ -83,6 +83,34 @@ func TestCacheGet(t *testing.T) {
 	}
 }
 
+// TestCacheOpened: a record is not opened again while it is the same one, as long as it is in memory at all; a changed one,
+// another version of it (SES-10), and the same one under other keys are.
+func TestCacheOpened(t *testing.T) {
+	key, s := cachedSession(1)
+	s.version = 3
+	c, keys, others := newCache(100), &[]ringKey{}, &[]ringKey{}
+	record, changed := digest{1}, digest{2}
+	c.begin(key, time.Now().Add(-time.Minute), keys)(s, record)
+	if c.opened(key, record, 3, keys) != s {
+		t.Error("the same record is opened again")
+	}
+	other, _ := cachedSession(1)
+	for what, got := range map[string]*Session{
+		"another record":      c.opened(key, changed, 3, keys),
+		"another version":     c.opened(key, record, 4, keys),
+		"keys that have gone": c.opened(key, record, 3, others),
+		"another session":     c.opened(other, record, 3, keys),
+	} {
+		if got != nil {
+			t.Errorf("%s is not opened", what)
+		}
+	}
+	c.drop(s.ID)
+	if c.opened(key, record, 3, keys) != nil {
+		t.Error("it is there after it was dropped")
+	}
+}
+
 // TestCacheSize: the bound holds, and what is stale goes first.
 func TestCacheSize(t *testing.T) {
 	const room = 10
@@ -95,7 +123,7 @@ func TestCacheSize(t *testing.T) {
 	}
 	for range 100 * room * cacheShards / 10 {
 		ticket := NewTicket()
-		c.begin(ticket.digest(), now, nil)(&Session{ticket: ticket})
+		c.begin(ticket.digest(), now, nil)(&Session{ticket: ticket}, digest{})
 	}
 	if got := count(); got > room*cacheShards || got < room*cacheShards*9/10 {
 		t.Errorf("%d sessions, want about %d", got, room*cacheShards)
@@ -114,10 +142,10 @@ func TestCacheSize(t *testing.T) {
 		} else {
 			fresh[key] = true
 		}
-		c.begin(key, begun, nil)(s)
+		c.begin(key, begun, nil)(s, digest{})
 	}
 	key, s := cachedSession(1)
-	c.begin(key, now, nil)(s)
+	c.begin(key, now, nil)(s, digest{})
 	if c.get(key, now, nil) == nil {
 		t.Error("there was no room for the newest")
 	}
@@ -137,7 +165,7 @@ func TestCacheSize(t *testing.T) {
 	}
 
 	off := newCache(0)
-	off.begin(key, now, nil)(s)
+	off.begin(key, now, nil)(s, digest{})
 	if off.get(key, now, nil) != nil {
 		t.Error("a cache of no size keeps a session")
 	}
@@ -147,7 +175,7 @@ func TestCacheSize(t *testing.T) {
 func TestTicketOf(t *testing.T) {
 	m := &Manager{cache: newCache(100)}
 	key, s := cachedSession(1)
-	m.cache.begin(key, time.Now(), nil)(s)
+	m.cache.begin(key, time.Now(), nil)(s, digest{})
 	if ticket, ok := m.ticketOf(s.ID); !ok || ticket != s.ticket {
 		t.Error("the ticket is not there")
 	}
@@ -167,7 +195,7 @@ func TestCacheRace(t *testing.T) {
 		work.Go(func() {
 			for i := range 1000 {
 				key, s := cachedSession(shard / 2)
-				m.cache.begin(key, time.Now(), nil)(s)
+				m.cache.begin(key, time.Now(), nil)(s, digest{})
 				m.cache.get(key, time.Now(), nil)
 				m.cache.replace(s, s)
 				m.ticketOf(s.ID)

@@ -338,3 +338,30 @@ func TestCachedKeyRing(t *testing.T) {
 	_, err = m.Open(t.Context(), s.Ticket())
 	wantError(t, err, session.ErrEnded)
 }
+
+// TestUncached: every Open asks the store, and what is in memory is used only for the record that is there now.
+func TestUncached(t *testing.T) {
+	store := &askedStore{Store: memstore.New()}
+	c := newCluster(t, func() session.Store { return store }, 1)
+	opts := c.options()
+	opts.CacheSize, opts.Uncached = 1000, true
+	m := session.NewManager(store, c.ring, opts)
+	c.managers = append(c.managers, m)
+	s := c.login()
+	open(t, m, s)
+	store.wantAsked(t, 2, "two calls", func() {
+		open(t, m, s)
+		open(t, m, s)
+	})
+
+	c.advance(tokenLife)
+	fresh, err := c.managers[0].Fresh(t.Context(), s) // another replica
+	must(t, err)
+	if got := open(t, m, s); !got.Tokens.Access.Equal(fresh.Tokens.Access) {
+		t.Error("the old token is served")
+	}
+	must(t, c.managers[0].End(t.Context(), s, session.ReasonLogout))
+	_, err = m.Open(t.Context(), s.Ticket())
+	wantError(t, err, session.ErrEnded)
+	c.close()
+}

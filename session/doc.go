@@ -8,5 +8,8 @@
 // absolute), and refreshes their tokens: once per session at a time in the whole cluster, apart from the request that
 // needs them, stored before anyone uses them, and never bringing back a session that has ended.
 //
+// An upstream may have an access token of its own ([Audience]), by the refresh token or in exchange. A request under way is
+// tied to its session by [Manager.Bind], and hears within a second that it has ended.
+//
 // What the Manager does not know is OpenID Connect. What an OP has to be asked is asked through a [Refresher].
 package session

@@ -1,6 +1,10 @@
 package session
 
-import "context"
+import (
+	"context"
+	"maps"
+	"slices"
+)
 
 // Rewrite writes the session's record anew, as something other than a refresh would; with a token, as another replica's
 // refresh would.
@@ -30,4 +34,14 @@ func (m *Manager) Bound() (sessions int) {
 		sessions += len(m.bonds.shards[i].ids())
 	}
 	return sessions
+}
+
+// Resources are those for which the session has tokens.
+func (s *Session) Resources() []string { return slices.Sorted(maps.Keys(s.audiences)) }
+
+// Exchanges is how many tokens by exchange there are, of all sessions.
+func (m *Manager) Exchanges() int {
+	m.exchanges.mu.Lock()
+	defer m.exchanges.mu.Unlock()
+	return m.exchanges.count
 }

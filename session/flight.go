@@ -5,28 +5,46 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/cloakroom/cloakroom/session/secret"
 )
+
+// purpose is what a flight is for. The zero value is a refresh of the session's own access token, when it is due.
+type purpose struct {
+	audience Audience      // whose token
+	claims   bool          // by [Manager.Renew]: due or not, if it is not too soon, and the claims too
+	refused  secret.String // by [Manager.Replace]: the token to replace, due or not, if it is not too soon
+}
+
+// forced reports whether the flight refreshes what is not due.
+func (p purpose) forced() bool { return p.claims || !p.refused.IsZero() }
+
+// serves reports whether a flight does what another is for, too. Any refresh replaces a token that was refused.
+func (p purpose) serves(other purpose) bool {
+	return p.audience == other.audience && (p.claims || !other.claims)
+}
 
 // flight is the one refresh of a session in this process. After done is closed, session is the newest that is known,
 // nil when it has ended, and err says what went wrong.
 type flight struct {
-	forced    bool // by [Manager.Renew]: due or not, if it is not too soon
+	purpose
 	abandoned bool // the lease, by another replica
 	done      chan struct{}
 	session   *Session
-	renewed   bool // forced, and it was not too soon
+	renewed   bool          // forced, and it was not too soon
+	rest      time.Duration // how long nobody shall try again
 	err       error
 }
 
 // join returns the flight of a session and begins it if there is none. A flight belongs to no request: it goes on when
 // ctx ends (RFR-25). One that failed stays for as long as the session has to rest.
-func (m *Manager) join(ctx context.Context, s *Session, forced bool) *flight {
+func (m *Manager) join(ctx context.Context, s *Session, p purpose) *flight {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if f, ok := m.flights[s.ID]; ok {
 		return f
 	}
-	f := &flight{forced: forced, done: make(chan struct{})}
+	f := &flight{purpose: p, done: make(chan struct{})}
 	if m.closed {
 		f.err = fmt.Errorf("%w: shutting down", ErrRefreshUnavailable)
 		close(f.done)
@@ -34,14 +52,14 @@ func (m *Manager) join(ctx context.Context, s *Session, forced bool) *flight {
 	}
 	m.flights[s.ID] = f
 	m.work.Go(func() {
-		rest := m.refresh(context.WithoutCancel(ctx), s, f)
+		m.refresh(context.WithoutCancel(ctx), s, f)
 		forget := func() {
 			m.mu.Lock()
 			delete(m.flights, s.ID)
 			m.mu.Unlock()
 		}
-		if rest > 0 {
-			time.AfterFunc(rest, forget)
+		if f.rest > 0 {
+			time.AfterFunc(f.rest, forget)
 		} else {
 			forget()
 		}
@@ -50,26 +68,45 @@ func (m *Manager) join(ctx context.Context, s *Session, forced bool) *flight {
 	return f
 }
 
-// refresh flies: it waits for the lease, refreshes, and gives the lease back. rest is how long nobody shall try again.
-func (m *Manager) refresh(ctx context.Context, s *Session, f *flight) (rest time.Duration) {
-	f.session, rest, f.err = m.turn(ctx, s, f)
+// fly waits for a flight that serves a purpose, and for those before it, for a while in all. One that has failed and
+// rests serves every purpose: the OP is in trouble.
+func (m *Manager) fly(ctx context.Context, s *Session, p purpose) (*flight, error) {
+	timer := time.NewTimer(waitTimeout)
+	defer timer.Stop()
+	for {
+		f := m.join(ctx, s, p)
+		select {
+		case <-f.done:
+		case <-timer.C:
+			return nil, fmt.Errorf("%w: it takes too long", ErrRefreshUnavailable)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if f.serves(p) || f.rest > 0 {
+			return f, nil
+		}
+	}
+}
+
+// refresh flies: it waits for the lease, refreshes, and gives the lease back.
+func (m *Manager) refresh(ctx context.Context, s *Session, f *flight) {
+	f.session, f.rest, f.err = m.turn(ctx, s, f)
 	if f.session != nil || f.err != nil {
-		return rest
+		return
 	}
 	stop := m.keepLease(ctx, s.ID)
 	if f.abandoned {
-		m.giveWay(ctx, s, f.forced)
+		m.giveWay(ctx, s, f)
 	}
-	f.session, rest, f.err = m.redeem(ctx, s.ticket, f)
-	if f.renewed && f.err == nil && !f.session.doubt {
+	f.session, f.rest, f.err = m.redeem(ctx, s.ticket, f)
+	if f.claims && f.renewed && f.err == nil && !f.session.doubt {
 		f.session, f.err = m.reclaim(ctx, f.session)
 	}
 	stop()
-	if err := m.store.Release(ctx, s.ID, m.owner, rest); err != nil {
+	if err := m.store.Release(ctx, s.ID, m.owner, f.rest); err != nil {
 		m.log.WarnContext(ctx, "a refresh lease could not be released and runs out by itself",
 			"session", s.ID, "err", err)
 	}
-	return rest
 }
 
 // turn returns neither a session nor an error when this replica has the lease. It returns a session when another has
@@ -96,8 +133,8 @@ func (m *Manager) turn(ctx context.Context, s *Session, f *flight) (*Session, ti
 			changed, stop = m.store.Watch(s.ID)
 			defer stop()
 		}
-		newest, due, err := m.reread(ctx, s.ticket)
-		if err != nil || !due && !f.forced {
+		newest, due, err := m.reread(ctx, s.ticket, f.audience)
+		if err != nil || !due && !f.forced() {
 			return newest, 0, err
 		}
 		select {
@@ -112,23 +149,23 @@ func (m *Manager) turn(ctx context.Context, s *Session, f *flight) (*Session, ti
 // giveWay waits for a while when the lease has run out in the hands of another replica. That one may live, and have new
 // tokens which it could not store while the store was away: to send the old refresh token once more would look like
 // theft (RFR-20, RFR-29). What it stores now, redeem finds.
-func (m *Manager) giveWay(ctx context.Context, s *Session, forced bool) {
+func (m *Manager) giveWay(ctx context.Context, s *Session, f *flight) {
 	changed, stop := m.store.Watch(s.ID)
 	defer stop()
 	patience := time.After(giveWay)
-	first, due, err := m.reread(ctx, s.ticket)
-	for last := first; err == nil && last.version == first.version && (due || forced); {
+	first, due, err := m.reread(ctx, s.ticket, f.audience)
+	for last := first; err == nil && last.version == first.version && (due || f.forced()); {
 		select {
 		case <-changed:
 		case <-patience:
 			return
 		}
-		last, _, err = m.reread(ctx, s.ticket)
+		last, _, err = m.reread(ctx, s.ticket, f.audience)
 	}
 }
 
-// reread opens the session as it is now and says whether it still has to be refreshed.
-func (m *Manager) reread(ctx context.Context, ticket Ticket) (s *Session, due bool, err error) {
+// reread opens the session as it is now and says whether its token for an audience still has to be refreshed.
+func (m *Manager) reread(ctx context.Context, ticket Ticket, a Audience) (s *Session, due bool, err error) {
 	s, err = m.load(ctx, ticket)
 	if err != nil {
 		return nil, false, err
@@ -137,7 +174,7 @@ func (m *Manager) reread(ctx context.Context, ticket Ticket) (s *Session, due bo
 	if reason := m.exhausted(s, now); reason != "" {
 		return nil, false, m.finish(ctx, s, reason)
 	}
-	return s, !now.Before(m.refreshAt(s)), nil
+	return s, m.refreshable(s) && !now.Before(m.refreshAt(s, a)), nil
 }
 
 // keepLease renews the lease until it is stopped. Losing it stops nothing: the request may be at the OP already, and
@@ -168,16 +205,16 @@ func (m *Manager) keepLease(ctx context.Context, id ID) (stop func()) {
 
 // redeem sends the refresh token, holding the lease, unless another replica has done so before (RFR-21).
 func (m *Manager) redeem(ctx context.Context, ticket Ticket, f *flight) (newest *Session, rest time.Duration, err error) {
-	s, due, err := m.reread(ctx, ticket)
-	if err == nil && f.forced && m.refreshable(s) {
-		f.renewed, err = m.admitRenewal(ctx, s)
+	s, due, err := m.reread(ctx, ticket, f.audience)
+	if err == nil && f.forced() && m.refreshable(s) {
+		f.renewed, err = m.admit(ctx, s, f.purpose)
 	}
 	if err != nil || !due && !f.renewed {
 		return s, 0, err
 	}
-	got, err := m.ask(ctx, s)
+	got, err := m.ask(ctx, s, f.audience)
 	if err == nil {
-		newest, err = m.refreshed(ctx, s, got)
+		newest, err = m.refreshed(ctx, s, f.audience, got)
 		return newest, 0, err
 	}
 	m.emit(ctx, Event{Kind: EventRefreshFailed, Err: err}, s)
@@ -188,18 +225,39 @@ func (m *Manager) redeem(ctx context.Context, ticket Ticket, f *flight) (newest 
 	case errors.Is(err, ErrUncertain):
 		newest, err = m.uncertain(ctx, s)
 		return newest, 0, err
+	case f.audience != (Audience{}):
+		// It may be this audience alone: the session does not rest, and does not wait for a turn behind it.
+		if !errors.Is(err, ErrAudienceRefused) {
+			err = fmt.Errorf("%w: %w", ErrRefreshUnavailable, err)
+		}
+		now := m.now()
+		rest = pauseAfter(err, s.tokenFor(f.audience).ExpiresAt.Sub(now))
+		m.exchanges.rest(s, f.audience, err, now, now.Add(rest))
+		return s, 0, err
 	default:
-		rest := min(max(s.Tokens.ExpiresAt.Sub(m.now())/4, minPause), maxPause)
+		rest = pauseAfter(err, s.Tokens.ExpiresAt.Sub(m.now()))
 		return s, rest, fmt.Errorf("%w: %w", ErrRefreshUnavailable, err)
 	}
 }
 
+// pauseAfter is the pause after a failure, when the token that is there is good for a while.
+func pauseAfter(err error, left time.Duration) time.Duration {
+	if errors.Is(err, ErrAudienceRefused) { // until somebody changes a configuration
+		return maxPause
+	}
+	return min(max(left/4, minPause), maxPause)
+}
+
 // ask sends the refresh token. After a panic nobody knows whether it was sent.
-func (m *Manager) ask(ctx context.Context, s *Session) (got *Refreshed, err error) {
+func (m *Manager) ask(ctx context.Context, s *Session, a Audience) (got *Refreshed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	err = m.guard(ctx, s, func() (err error) {
-		got, err = m.opts.Refresher.Refresh(ctx, s)
+		if a == (Audience{}) {
+			got, err = m.opts.Refresher.Refresh(ctx, s)
+		} else {
+			got, err = m.opts.Refresher.RefreshFor(ctx, s, a)
+		}
 		return err
 	})
 	if errors.Is(err, errPanic) {
@@ -210,8 +268,9 @@ func (m *Manager) ask(ctx context.Context, s *Session) (got *Refreshed, err erro
 
 // refreshed stores what the OP sent before anyone uses it (RFR-22). If the session has ended meanwhile it stays ended,
 // and what came for it is revoked like the tokens of a session that ends (RFR-24, BCL-24); nobody uses it either way.
-func (m *Manager) refreshed(ctx context.Context, s *Session, got *Refreshed) (*Session, error) {
-	next, err := m.write(ctx, s, func(s *Session) *Session { return s.renewed(got) })
+func (m *Manager) refreshed(ctx context.Context, s *Session, a Audience, got *Refreshed) (*Session, error) {
+	change := func(s *Session) *Session { return s.renewedFor(a, got, m.now()) }
+	next, err := m.write(ctx, s, change)
 	switch {
 	case err == nil:
 		m.emit(ctx, Event{Kind: EventRefreshed}, next)
@@ -222,7 +281,7 @@ func (m *Manager) refreshed(ctx context.Context, s *Session, got *Refreshed) (*S
 	case errors.Is(err, ErrStoreUnavailable):
 		m.log.ErrorContext(ctx, "refreshed tokens could not be stored and are lost", "session", s.ID, "err", err)
 	default:
-		if m.revokes(s.renewed(got), Cause(err)) {
+		if m.revokes(change(s), Cause(err)) {
 			m.revoke(ctx, s, got.Tokens)
 		}
 	}

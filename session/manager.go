@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ var (
 	ErrReplaced           = fmt.Errorf("%w: a newer login in the same browser has replaced it", ErrEnded)
 	ErrStoreUnavailable   = errors.New("session: the store is unavailable")
 	ErrRefreshUnavailable = errors.New("session: the tokens cannot be refreshed at the moment")
+	ErrTooMany            = errors.New("session: too many requests under way")
 )
 
 var errPanic = errors.New("session: panic")
@@ -38,13 +40,16 @@ type Options struct {
 	Refresher     Refresher     // nil: tokens are never refreshed nor revoked
 	RevokeTokens  bool          // at the OP, when a session ends and its tokens are at hand
 	PerUserLimit  int           // sessions of one user at a time (SES-03); 0 is no limit
+	MaxRequests   int           // of one session under way in this replica (PX-34); 0 is no limit
 	// CacheSize is about how many opened sessions are kept in memory, so that most requests do without the store; 0 is
 	// none. What is served from there is at most two seconds old, and nothing is known to have happened to it since. A
 	// session takes what its tokens and claims take, some kilobytes: 50 000 are plenty, and only those used within the
 	// last minute are there.
 	CacheSize int
-	Now       func() time.Time
-	Logger    *slog.Logger
+	// Uncached has Open ask the store each time. What is in memory then only saves opening the same record again.
+	Uncached bool
+	Now      func() time.Time
+	Logger   *slog.Logger
 	// OnEvent receives every event, from many goroutines, at once and in the course of the work: it must not block. ctx
 	// is that of the request which caused it, without its end, or of the sweep.
 	OnEvent func(ctx context.Context, e Event)
@@ -60,6 +65,8 @@ type Manager struct {
 	touches touches
 	cache   *cache
 	bonds   bonds
+
+	exchanges exchanges
 
 	stopHearing func()
 
@@ -95,7 +102,7 @@ func NewManager(store Store, ring *KeyRing, opts Options) *Manager {
 	}
 	m := &Manager{
 		store: store, ring: ring, opts: opts, log: opts.Logger, owner: rand.Text(), flights: map[ID]*flight{},
-		cache: newCache(opts.CacheSize),
+		cache: newCache(opts.CacheSize), exchanges: exchanges{of: map[ID][]*exchange{}},
 	}
 	m.bonds.manager = m
 	m.stopHearing = store.Follow(hearing{m})
@@ -169,35 +176,44 @@ func (m *Manager) Open(ctx context.Context, ticket Ticket) (*Session, error) {
 		return s, nil
 	}
 	fill := m.cache.begin(key, now, m.ring.keys.Load())
-	s, err := m.load(ctx, ticket)
+	s, record, err := m.loadRecord(ctx, ticket)
 	if err == nil {
-		fill(s)
+		fill(s, record)
 	}
 	return s, err
 }
 
 // load is Open of the session as it is in the store.
 func (m *Manager) load(ctx context.Context, ticket Ticket) (*Session, error) {
+	s, _, err := m.loadRecord(ctx, ticket)
+	return s, err
+}
+
+// loadRecord is load; record is the digest of what the session was opened from.
+func (m *Manager) loadRecord(ctx context.Context, ticket Ticket) (s *Session, record digest, err error) {
 	rec, seen, err := m.store.Load(ctx, ticket.ID())
 	if gone, ok := errors.AsType[*Gone](err); ok {
-		return nil, gone.Reason.err()
+		return nil, record, gone.Reason.err()
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, record, unavailable(err)
 	}
-	s, err := m.ring.open(ticket, rec)
+	record = sha256.Sum256(rec.Sealed)
+	if s = m.cache.opened(ticket.digest(), record, rec.Version, m.ring.keys.Load()); s == nil {
+		s, err = m.ring.open(ticket, rec)
+	}
 	if errors.Is(err, errRetired) {
-		return nil, m.finish(ctx, rec.public(), ReasonKeyRetired)
+		return nil, record, m.finish(ctx, rec.public(), ReasonKeyRetired)
 	}
 	if err != nil {
 		m.log.ErrorContext(ctx, "a session's record cannot be opened", "session", rec.ID, "err", err)
-		return nil, err
+		return nil, record, err
 	}
 	s = s.seen(seen, m.opts.IdleTimeout)
 	if reason := s.over(m.now()); reason != "" {
-		return nil, m.finish(ctx, s, reason)
+		return nil, record, m.finish(ctx, s, reason)
 	}
-	return s, nil
+	return s, record, nil
 }
 
 // End ends a session: here at once, and then, if so configured, its tokens at the OP, which nobody waits for. It is
@@ -224,6 +240,7 @@ func (m *Manager) end(ctx context.Context, id ID, s *Session, reason Reason) err
 	}
 	rec, err := m.store.Delete(ctx, id, reason)
 	m.cache.drop(id) // whatever the answer is: it may be gone
+	m.exchanges.drop(id)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -286,6 +303,7 @@ func (m *Manager) Close(ctx context.Context) error {
 	case <-done:
 		m.stopHearing()
 		m.cache.close()
+		m.exchanges.clear()
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

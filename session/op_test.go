@@ -18,8 +18,12 @@ type testOP struct {
 	now func() time.Time
 	// answer, if set, is called with each request and what it would get, and decides what it gets.
 	answer func(ctx context.Context, s *session.Session, got *session.Refreshed) (*session.Refreshed, error)
+	// answerFor, if set, is answer for any audience.
+	answerFor func(a session.Audience, s *session.Session, got *session.Refreshed) (*session.Refreshed, error)
 	// claims, if set, answers for Claims.
 	claims func(ctx context.Context, s *session.Session) (map[string]json.RawMessage, error)
+	// exchange, if set, answers for Exchange.
+	exchange func(ctx context.Context, s *session.Session, a session.Audience) (*session.AudienceToken, error)
 
 	mu      sync.Mutex
 	serial  int
@@ -49,6 +53,10 @@ func (op *testOP) grant() session.Tokens {
 }
 
 func (op *testOP) Refresh(ctx context.Context, s *session.Session) (*session.Refreshed, error) {
+	return op.refresh(ctx, s, session.Audience{})
+}
+
+func (op *testOP) refresh(ctx context.Context, s *session.Session, a session.Audience) (*session.Refreshed, error) {
 	op.mu.Lock()
 	op.calls++
 	refresh := s.Tokens.Refresh.Reveal()
@@ -64,6 +72,13 @@ func (op *testOP) Refresh(ctx context.Context, s *session.Session) (*session.Ref
 		return nil, fmt.Errorf("%w: invalid_grant", session.ErrGrantRefused)
 	}
 	got := &session.Refreshed{Tokens: op.grant()}
+	if a.Resource != "" {
+		got.Tokens.Access = secret.New(got.Tokens.Access.Reveal() + " for " + a.Resource)
+		got.Tokens.Scope = []string{"read"}
+	}
+	if op.answerFor != nil {
+		return op.answerFor(a, s, got)
+	}
 	if op.answer != nil {
 		return op.answer(ctx, s, got)
 	}
@@ -106,4 +121,17 @@ func (op *testOP) Claims(ctx context.Context, s *session.Session) (map[string]js
 		return nil, nil
 	}
 	return op.claims(ctx, s)
+}
+
+// RefreshFor implements [session.Refresher].
+func (op *testOP) RefreshFor(ctx context.Context, s *session.Session, a session.Audience) (*session.Refreshed, error) {
+	return op.refresh(ctx, s, a)
+}
+
+// Exchange implements [session.Refresher].
+func (op *testOP) Exchange(ctx context.Context, s *session.Session, a session.Audience) (*session.AudienceToken, error) {
+	if op.exchange == nil {
+		return nil, errors.New("no exchange")
+	}
+	return op.exchange(ctx, s, a)
 }

@@ -37,6 +37,13 @@ type Refresher interface {
 	// Refresh asks the OP of s for new tokens. With [ErrGrantRefused] it may also return what came and was found
 	// wrong, to be revoked.
 	Refresh(ctx context.Context, s *Session) (*Refreshed, error)
+	// RefreshFor is Refresh with an access token for an audience, which is not one by exchange, instead of the session's
+	// own (RFC 8707 §2.2). Everything else that comes with it is the session's. The error may also be
+	// [ErrAudienceRefused]; the OP has not taken the refresh token then.
+	RefreshFor(ctx context.Context, s *Session, a Audience) (*Refreshed, error)
+	// Exchange asks the OP of s for a token for an audience in exchange for the access token of s (RFC 8693). The error may
+	// be [ErrAudienceRefused]; none of the others says anything about the session.
+	Exchange(ctx context.Context, s *Session, a Audience) (*AudienceToken, error)
 	// Claims asks the OP of s for the user's claims with the access token of s (Core §5.3), and returns all that are known
 	// then: those of the ID token, and these. Nil is as before, where the OP has no such endpoint or is not to be asked.
 	// With [ErrGrantRefused] the answer is about another user (UIN-01), and the session ends.
@@ -58,34 +65,29 @@ type Refreshed struct {
 // that of ctx. It is no activity (RFR-33).
 func (m *Manager) Fresh(ctx context.Context, s *Session) (*Session, error) {
 	now := m.now()
-	if now.Before(m.refreshAt(s)) {
+	if now.Before(m.refreshAt(s, Audience{})) {
 		return s, nil
 	}
 	if m.exhausted(s, now) != "" { // as far as the cache knows
-		newest, due, err := m.reread(ctx, s.ticket)
+		newest, due, err := m.reread(ctx, s.ticket, Audience{})
 		if err != nil || !due {
 			return newest, err
 		}
 		s = newest
 	}
-	f := m.join(ctx, s, false)
 	if now.Before(s.Tokens.ExpiresAt) {
+		m.join(ctx, s, purpose{})
 		return s, nil
 	}
-	return m.await(ctx, f, s)
+	f, err := m.fly(ctx, s, purpose{})
+	if err != nil {
+		return nil, err
+	}
+	return m.outcome(f, s)
 }
 
-// await waits for a flight, for a while, and returns what Fresh does.
-func (m *Manager) await(ctx context.Context, f *flight, s *Session) (*Session, error) {
-	timer := time.NewTimer(waitTimeout)
-	defer timer.Stop()
-	select {
-	case <-f.done:
-	case <-timer.C:
-		return nil, fmt.Errorf("%w: it takes too long", ErrRefreshUnavailable)
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+// outcome is the session after a flight, as Fresh returns it.
+func (m *Manager) outcome(f *flight, s *Session) (*Session, error) {
 	switch {
 	case f.session != nil && m.now().Before(f.session.Tokens.ExpiresAt):
 	case f.err != nil:
@@ -99,15 +101,23 @@ func (m *Manager) await(ctx context.Context, f *flight, s *Session) (*Session, e
 	return f.session, nil
 }
 
-// refreshAt is when the session's tokens are to be refreshed: some time before the access token expires, a little less
+// refreshAt is when the session's token for an audience is to be refreshed: some time before it expires, a little less
 // for some sessions than for others, so that those which began together do not refresh together (RFR-27). Where a
 // refresh is not possible or the session ends first anyway, it is the expiry.
-func (m *Manager) refreshAt(s *Session) time.Time {
-	expiry := s.Tokens.ExpiresAt
-	if !m.refreshable(s) || !expiry.Before(s.ExpiresAt) {
+func (m *Manager) refreshAt(s *Session, a Audience) time.Time {
+	if !m.refreshable(s) {
+		return s.tokenFor(a).ExpiresAt
+	}
+	return m.early(s, s.tokenFor(a))
+}
+
+// early is when a token of a session is to be replaced.
+func (m *Manager) early(s *Session, t AudienceToken) time.Time {
+	expiry := t.ExpiresAt
+	if !expiry.Before(s.ExpiresAt) {
 		return expiry
 	}
-	lead := min(m.opts.RefreshBefore, expiry.Sub(s.Tokens.IssuedAt)/3)
+	lead := min(m.opts.RefreshBefore, expiry.Sub(t.IssuedAt)/3)
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(s.ID))
 	return expiry.Add(-lead + lead/10*time.Duration(h.Sum32()%100)/100)

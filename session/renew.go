@@ -28,29 +28,35 @@ func (m *Manager) Renew(ctx context.Context, s *Session) (*Session, error) {
 	if !m.refreshable(s) {
 		return nil, ErrNotRefreshable
 	}
-	for {
-		f := m.join(ctx, s, true)
-		newest, err := m.await(ctx, f, s)
-		switch {
-		case err == nil && f.err != nil: // and the old token is good
-			return nil, f.err
-		case err != nil:
-			return nil, err
-		case !f.forced: // an ordinary refresh was under way, without claims
-			continue
-		case newest.doubt: // this one, or one before it, was sent and not answered
-			return nil, fmt.Errorf("%w: %w", ErrRefreshUnavailable, ErrUncertain)
-		case !f.renewed && newest.version == s.version:
-			return nil, ErrTooSoon
-		}
-		return newest, nil
+	f, err := m.fly(ctx, s, purpose{claims: true})
+	if err != nil {
+		return nil, err
 	}
+	newest, err := m.outcome(f, s)
+	switch {
+	case err == nil && f.err != nil: // and the old token is good
+		return nil, f.err
+	case err != nil:
+		return nil, err
+	case newest.doubt: // this one, or one before it, was sent and not answered
+		return nil, fmt.Errorf("%w: %w", ErrRefreshUnavailable, ErrUncertain)
+	case !f.renewed && newest.version == s.version:
+		return nil, ErrTooSoon
+	}
+	return newest, nil
 }
 
-// admitRenewal reports whether a session may be renewed now. Whoever holds its lease asks, so that nobody is refused
-// while a renewal is under way.
-func (m *Manager) admitRenewal(ctx context.Context, s *Session) (bool, error) {
-	err := m.Consume(ctx, "renew "+string(s.ID), renewEvery)
+// admit reports whether a forced flight may go. Whoever holds the lease asks, so that nobody is refused while another is
+// under way.
+func (m *Manager) admit(ctx context.Context, s *Session, p purpose) (bool, error) {
+	name, every := "renew "+string(s.ID), renewEvery
+	if !p.refused.IsZero() {
+		if !s.tokenFor(p.audience).Token.Equal(p.refused) { // somebody has replaced it
+			return false, nil
+		}
+		name, every = "replace "+string(s.ID)+" "+p.audience.Resource, replaceEvery
+	}
+	err := m.Consume(ctx, name, every)
 	if errors.Is(err, ErrSpent) {
 		return false, nil
 	}

@@ -43,6 +43,16 @@ type plain struct {
 	IDToken       string    `json:"id_token,omitempty"`
 	Scope         []string  `json:"scope,omitempty"`
 	Doubt         bool      `json:"refresh_in_doubt,omitempty"`
+
+	Audiences map[string]plainToken `json:"audiences,omitempty"` // by resource
+}
+
+// plainToken is an access token for a resource.
+type plainToken struct {
+	Access  string    `json:"access_token"`
+	Issued  time.Time `json:"issued_at"`
+	Expires time.Time `json:"expires_at"`
+	Scope   []string  `json:"scope,omitempty"`
 }
 
 // seal makes the record of a session, with the session's version.
@@ -53,6 +63,7 @@ func (r *KeyRing) seal(s *Session) (Record, error) {
 		UserAgent: s.UserAgent, CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt,
 		Access: s.Tokens.Access.Reveal(), AccessExpires: s.Tokens.ExpiresAt, AccessIssued: s.Tokens.IssuedAt,
 		Refresh: s.Tokens.Refresh.Reveal(), IDToken: s.Tokens.ID.Reveal(), Scope: s.Tokens.Scope, Doubt: s.doubt,
+		Audiences: plainAudiences(s.audiences),
 	})
 	if err != nil {
 		return Record{}, fmt.Errorf("session: claims are not JSON: %w", err)
@@ -97,8 +108,28 @@ func (r *KeyRing) open(ticket Ticket, rec Record) (*Session, error) {
 			Refresh: secret.New(p.Refresh), ID: secret.New(p.IDToken), Scope: p.Scope,
 		},
 		UserAgent: p.UserAgent, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
-		ticket: ticket, version: rec.Version, doubt: p.Doubt,
+		audiences: audiencesOf(p.Audiences),
+		ticket:    ticket, version: rec.Version, doubt: p.Doubt,
 	}, nil
+}
+
+func plainAudiences(audiences map[string]AudienceToken) map[string]plainToken {
+	plain := make(map[string]plainToken, len(audiences))
+	for resource, t := range audiences {
+		plain[resource] = plainToken{t.Token.Reveal(), t.IssuedAt, t.ExpiresAt, t.Scope}
+	}
+	return plain
+}
+
+func audiencesOf(plain map[string]plainToken) map[string]AudienceToken {
+	if len(plain) == 0 {
+		return nil
+	}
+	audiences := make(map[string]AudienceToken, len(plain))
+	for resource, p := range plain {
+		audiences[resource] = AudienceToken{secret.New(p.Access), p.Issued, p.Expires, p.Scope}
+	}
+	return audiences
 }
 
 // cipher is AES-256-GCM with a random nonce in front, under a key that one ticket and this key make together. It seals

@@ -33,6 +33,8 @@ type Session struct {
 	IdleAt     time.Time // idle deadline: LastSeenAt plus the idle timeout
 	ExpiresAt  time.Time // absolute deadline (ASVS 7.3.2)
 
+	audiences map[string]AudienceToken // that the refresh token has brought, by resource
+
 	ticket  Ticket
 	version uint64 // of the record this was opened from
 	doubt   bool   // the refresh token was sent and no answer came: it is not sent again (RFR-29)

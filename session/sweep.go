@@ -21,6 +21,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			m.log.WarnContext(ctx, "sessions past their deadline could not be ended", "err", err)
 		}
 		m.cache.prune(time.Now())
+		m.exchanges.prune(m.now())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +27,21 @@ func (l pipeListener) Accept() (net.Conn, error) {
 func (l pipeListener) Close() error   { close(l); return nil }
 func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
+// inBubble is a gateway whose upstreams are a function, for tests whose time is not real.
+func inBubble(t *testing.T, outside *replica, upstream roundTripper) *Gateway {
+	t.Helper()
+	g := *outside.Gateway
+	var err error
+	g.proxy, err = proxy.New(proxy.Options{
+		Routes: proxyRoutes(g.config.Routes), PublicURL: g.config.PublicURL, OwnCookie: g.bff.OwnCookie, Logger: g.log,
+		Transport: upstream,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &g
+}
+
 // PX-34: whoever announces a body and does not send it is answered after a while, and loses the connection. An upload to
 // an upstream may take its time.
 func TestSlowBodies(t *testing.T) {
@@ -35,7 +51,10 @@ func TestSlowBodies(t *testing.T) {
 			c.Routes[i].Timeout = 4 * bodyTime
 		}
 	})
-	const whole = 3 * bodyTime // after which the body is there
+	const (
+		length = 20_000       // of the body: too much to be read before the request goes up
+		whole  = 3 * bodyTime // after which it is there
+	)
 	for request, want := range map[string]struct {
 		status        int
 		after, closed time.Duration
@@ -50,22 +69,14 @@ func TestSlowBodies(t *testing.T) {
 		"POST /public/read":        {200, whole, whole + 2*time.Minute}, // IdleTimeout
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			g := *outside.Gateway
-			var err error
-			g.proxy, err = proxy.New(proxy.Options{
-				Routes: proxyRoutes(g.config.Routes), PublicURL: g.config.PublicURL, OwnCookie: g.bff.OwnCookie, Logger: g.log,
-				Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-					if r.URL.Path == "/public/read" {
-						if _, err := io.ReadAll(r.Body); err != nil {
-							return nil, err
-						}
+			g := inBubble(t, outside, func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == "/public/read" {
+					if _, err := io.ReadAll(r.Body); err != nil {
+						return nil, err
 					}
-					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody}, nil
-				}),
+				}
+				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody}, nil
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 			listener := make(pipeListener, 1)
 			server := g.newServer(g.Handler())
 			go func() { _ = server.Serve(listener) }()
@@ -73,9 +84,9 @@ func TestSlowBodies(t *testing.T) {
 			listener <- far
 
 			start := time.Now()
-			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n\r\niss=",
-				request, g.config.PublicURL.Host)
-			defer time.AfterFunc(whole, func() { _, _ = io.WriteString(conn, "x") }).Stop()
+			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\niss=",
+				request, g.config.PublicURL.Host, length)
+			defer time.AfterFunc(whole, func() { _, _ = io.WriteString(conn, strings.Repeat("x", length-len("iss="))) }).Stop()
 			read := bufio.NewReader(conn)
 			res, err := http.ReadResponse(read, nil)
 			if err != nil {

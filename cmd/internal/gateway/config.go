@@ -80,6 +80,7 @@ type Session struct {
 	SameSite      string   // strict or lax
 	Claims        []string // that the browser may see
 	PerUserLimit  int      // 0 is no limit
+	MaxRequests   int      // of one session under way in this replica; 0 is no limit
 	Cache         bool     // keep opened sessions in memory
 	AllowMemory   bool
 	Redis         Redis
@@ -114,4 +115,6 @@ type Route struct {
 	StaticDir string // the folder that Static reads
 	CSRF      string // header, origin, navigation or none
 	Login     string // none, or redirect: a navigation without a session starts a login
+	Target    Target
+	Require   Require
 }

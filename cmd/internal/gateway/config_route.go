@@ -13,7 +13,10 @@ import (
 	"github.com/cloakroom/cloakroom/proxy"
 )
 
-const defaultRouteTimeout = 30 * time.Second
+const (
+	defaultRouteTimeout = 30 * time.Second
+	defaultStreamIdle   = 10 * time.Minute
+)
 
 func (t *Route) decode(b *block) {
 	t.Path = b.text("path", "")
@@ -23,15 +26,18 @@ func (t *Route) decode(b *block) {
 	t.Token = proxy.TokenPolicy(b.text("token", ""))
 	t.CSRF = b.text("csrf", "")
 	t.Login = b.text("login", "none")
-	b.notBuilt("audience", "the upstream gets the access token of the login")
+	t.Target.decode(b)
 	t.WebSocket = b.flag("websocket", false)
 	t.Methods = b.list("methods")
-	b.notBuilt("require", "the upstream checks scopes and claims in the access token")
+	t.Require.decode(b.block("require"))
 	t.Headers = b.table("headers")
 	t.Identity = b.table("identity")
+	t.SessionCookie = b.flag("session_cookie", false)
 	t.MaxBody = b.number("max_body", 0)
 	t.AllowPlaintext = b.flag("allow_plaintext", false)
 	t.Timeout = b.duration("timeout", defaultRouteTimeout)
+	t.IdleTimeout = b.duration("idle_timeout", defaultStreamIdle)
+	t.MaxDuration = b.duration("max_duration", 0)
 	b.end()
 	t.choosePolicies()
 	t.Documents = t.CSRF == "navigation"
@@ -74,6 +80,7 @@ func (c *Config) validateRoutes(r *report) {
 	for i := range c.Routes {
 		route, path := &c.Routes[i], item("routes", i)
 		route.validate(r, path)
+		route.validateToken(r, path, c.Providers)
 		if isUnder(route.Path, c.BasePath) {
 			r.fail(path+".path", "is under base_path %s, which the gateway answers itself; write another path", c.BasePath)
 		}
@@ -98,7 +105,6 @@ func (t *Route) validate(r *report, path string) {
 		r.fail(path+".path", "is a prefix, not a pattern; write %s", strings.TrimRight(t.Path, "*"))
 	}
 	t.validateTarget(r, path)
-	r.oneOf(path+".token", string(t.Token), []string{"none", "user", "user_or_none"}, "client", "exchange")
 	r.oneOf(path+".csrf", t.CSRF, []string{"header", "origin", "navigation", "none"})
 	r.oneOf(path+".login", t.Login, []string{"none", "redirect"})
 	if t.CSRF == "none" && t.Token != proxy.TokenNone {
@@ -110,11 +116,24 @@ func (t *Route) validate(r *report, path string) {
 	t.validateWebSocket(r, path)
 	validateMethods(r, path+".methods", t.Methods)
 	t.validateHeaders(r, path)
+	t.validateSessionCookie(r, path+".session_cookie")
+	t.validateRequire(r, path)
 	if t.MaxBody < 0 {
 		r.fail(path+".max_body", "must not be negative; write a number of bytes, 0 for no limit")
 	}
 	if t.Timeout <= 0 && t.Upstream != nil {
 		r.fail(path+".timeout", "must be longer than zero; write for example 30s")
+	}
+	t.validateStreams(r, path)
+}
+
+// validateStreams: PX-21.
+func (t *Route) validateStreams(r *report, path string) {
+	if t.IdleTimeout < 0 {
+		r.fail(path+".idle_timeout", "must not be negative; write for example 10m, 0 for no limit")
+	}
+	if t.MaxDuration < 0 {
+		r.fail(path+".max_duration", "must not be negative; write for example 8h, 0 for as long as the session lasts")
 	}
 }
 
@@ -129,6 +148,20 @@ func (t *Route) validateWebSocket(r *report, path string) {
 		r.fail(path+".websocket", "needs an upstream; remove it")
 	case len(t.Methods) > 0 && !slices.Contains(t.Methods, http.MethodGet):
 		r.fail(path+".methods", "lacks GET, with which a WebSocket begins; add it")
+	}
+}
+
+// validateSessionCookie: who has the session cookie acts as the user, like who has the access token (PX-19).
+func (t *Route) validateSessionCookie(r *report, key string) {
+	switch u := t.Upstream; {
+	case !t.SessionCookie:
+	case u == nil:
+		r.fail(key, "needs an upstream; remove it")
+	case !t.readsSession():
+		r.fail(key, "needs a session; write token: user_or_none, or login: redirect")
+	case t.Token == proxy.TokenNone && u.Scheme != "https" && !proxy.IsLoopback(u.Hostname()) && !t.AllowPlaintext:
+		r.fail(key, "would go to %s unencrypted; write an https upstream, or set allow_plaintext: true where the network "+
+			"encrypts", u.Host)
 	}
 }
 
@@ -148,13 +181,13 @@ func (t *Route) validateTarget(r *report, path string) {
 func (t *Route) validateUpstream(r *report, key string) {
 	u := t.Upstream
 	switch {
-	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		r.fail(key, "must be an http or https URL; write for example http://127.0.0.1:9000")
+	case u.Scheme != "http" && u.Scheme != "h2c" && u.Scheme != "https" || u.Hostname() == "":
+		r.fail(key, "must be an http, https or h2c URL; write for example http://127.0.0.1:9000")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		r.fail(key, "must not hold a user, a query or a fragment; write %s", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}))
 	case u.Path != "" && !proxy.IsCanonical(u.Path):
 		r.fail(key, "must have a path without empty or dot segments and escapes")
-	case u.Scheme == "http" && !proxy.IsLoopback(u.Hostname()) && t.Token != proxy.TokenNone && !t.AllowPlaintext:
+	case u.Scheme != "https" && !proxy.IsLoopback(u.Hostname()) && t.Token != proxy.TokenNone && !t.AllowPlaintext:
 		r.fail(key, "would get access tokens unencrypted; write https://%s%s, or set allow_plaintext: true where the network "+
 			"encrypts", u.Host, u.Path)
 	}
@@ -173,24 +206,12 @@ func validateMethods(r *report, path string, methods []string) {
 	}
 }
 
-// ownHeaders are the request fields that the gateway writes or removes itself, or that belong to one connection
-// (RFC 9110 §7.6.1). Those that begin with X-Forwarded- and Proxy- belong to them.
-var ownHeaders = []string{
-	"Connection", "Content-Length", "Cookie", "Expect", "Forwarded", "Host", "Http2-Settings",
-	"Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
-
-func isOwnHeader(name string) bool {
-	name = http.CanonicalHeaderKey(name)
-	return slices.Contains(ownHeaders, name) || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Proxy-")
-}
-
 func (t *Route) validateHeaders(r *report, path string) {
 	for _, name := range slices.Sorted(maps.Keys(t.Headers)) {
 		key := join(path+".headers", name)
 		validateHeaderName(r, key, name)
 		if strings.EqualFold(name, "Authorization") && t.Token != proxy.TokenNone {
-			r.fail(key, "is the user's access token on this route; write another name, or token: none")
+			r.fail(key, "is the access token on this route; write another name, or token: none")
 		}
 		if !httpguts.ValidHeaderFieldValue(t.Headers[name]) {
 			r.fail(key, "must not hold line ends or control characters")
@@ -218,7 +239,7 @@ func validateHeaderName(r *report, key, name string) {
 	switch {
 	case !httpguts.ValidHeaderFieldName(name) || strings.Contains(name, "_"):
 		r.fail(key, "must be a header name of letters, digits and dashes, such as X-Tenant")
-	case isOwnHeader(name):
+	case proxy.IsOwnField(name):
 		r.fail(key, "is set by the gateway itself; write another name")
 	}
 }

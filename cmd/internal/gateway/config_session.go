@@ -17,6 +17,7 @@ func (s *Session) decode(b *block) {
 	s.SameSite = b.text("same_site", "strict")
 	s.Claims = b.list("claims", "sub", "name", "preferred_username", "email", "picture")
 	s.PerUserLimit = int(b.number("per_user_limit", 0))
+	s.MaxRequests = int(b.number("max_requests", 256))
 	s.Cache = b.onOff("cache", true)
 	s.AllowMemory = b.flag("allow_memory", false)
 	s.Redis.decode(b.block("redis"))
@@ -62,6 +63,9 @@ func (s *Session) validate(r *report) {
 	r.oneOf("session.same_site", s.SameSite, []string{"strict", "lax"})
 	if s.PerUserLimit < 0 {
 		r.fail("session.per_user_limit", "must not be negative; write a number of sessions, 0 for no limit")
+	}
+	if s.MaxRequests < 0 {
+		r.fail("session.max_requests", "must not be negative; write a number of requests at a time, 0 for no limit")
 	}
 	for i, claim := range s.Claims {
 		if claim == "" {

@@ -42,21 +42,22 @@ func (g *Gateway) sameOrigin(rule csrfRule, r *http.Request) error {
 // refuseCrossSite lets pass what the browser calls same-origin. A browser that does not say is asked for its Origin. Not
 // even that: the request passes only where something else has shown its origin (CSR-01, CSR-02, CSR-12).
 func (g *Gateway) refuseCrossSite(r *http.Request, needed bool) error {
-	refused := problem.New(problem.CrossSiteRequest, "this may be requested only by pages of %s", g.origin)
+	if g.isSameOrigin(r, needed) {
+		return nil
+	}
+	return problem.New(problem.CrossSiteRequest, "this may be requested only by pages of %s", g.origin)
+}
+
+func (g *Gateway) isSameOrigin(r *http.Request, needed bool) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "same-origin":
-		return nil
+		return true
 	case "same-site", "cross-site", "none":
-		return refused
+		return false
 	}
 	// Absent, or a value that no specification knows (CSR-11).
-	switch origin := r.Header.Values("Origin"); {
-	case len(origin) == 1 && origin[0] == g.origin:
-		return nil
-	case len(origin) == 0 && !needed:
-		return nil
-	}
-	return refused
+	origin := r.Header["Origin"]
+	return len(origin) == 1 && origin[0] == g.origin || len(origin) == 0 && !needed
 }
 
 // isDocumentNavigation reports whether a browser asks for a page to show at the top of a tab. Browsers without Fetch

@@ -144,6 +144,7 @@ func asProblem(err error) *problem.Error {
 		{session.ErrIdle, problem.SessionExpired, "The session was idle for too long. Sign in again."},
 		{session.ErrExpired, problem.SessionExpired, "The session has reached its end. Sign in again."},
 		{session.ErrEnded, problem.SessionEnded, "The session was ended. Sign in again."},
+		{session.ErrTooMany, problem.TooManyRequests, "This session has too many requests under way; repeat the request in a moment."},
 		{session.ErrRefreshUnavailable, problem.RefreshUnavailable, "The session is kept; repeat the request in a moment."},
 		{session.ErrStoreUnavailable, problem.StoreUnavailable, "The session is kept; repeat the request in a moment."},
 	} {

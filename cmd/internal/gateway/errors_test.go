@@ -15,7 +15,7 @@ import (
 	"github.com/cloakroom/cloakroom/session/problem"
 )
 
-func decode(t *testing.T, body string, value any) {
+func decode(t testing.TB, body string, value any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(body), value); err != nil {
 		t.Fatalf("%s: %v", body, err)

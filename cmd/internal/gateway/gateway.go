@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Options struct {
 type Gateway struct {
 	config *Config
 	log    *slog.Logger
+	access *slog.Logger // a line for each request
 	now    func() time.Time
 	drain  time.Duration
 
@@ -44,6 +46,8 @@ type Gateway struct {
 	keys     *session.KeyRing
 	proxy    *proxy.Proxy
 	routes   *proxy.Table
+
+	clientTokens map[*proxy.Route]*clientToken // of the routes with token: client
 
 	listener net.Listener
 	tls      *tls.Config // nil when something in front ends TLS
@@ -68,6 +72,14 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 	}
 	if g.log == nil {
 		g.log = NewLogger(os.Stderr)
+		if !isTerminal(os.Stderr) {
+			lines := &batch{w: os.Stderr}
+			g.access = NewLogger(lines)
+			g.closers = append(g.closers, lines.Close)
+		}
+	}
+	if g.access == nil {
+		g.access = g.log
 	}
 	if g.now == nil {
 		g.now = time.Now
@@ -107,7 +119,9 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 		RefreshBefore: cfg.Session.RefreshBefore,
 		RevokeTokens:  cfg.Logout.RevokeTokens,
 		PerUserLimit:  cfg.Session.PerUserLimit,
-		CacheSize:     cacheSize(cfg.Session),
+		MaxRequests:   cfg.Session.MaxRequests,
+		CacheSize:     cachedSessions,
+		Uncached:      !cfg.Session.Cache,
 		Refresher:     bff.NewRefresher(providers),
 		Now:           g.now,
 		Logger:        g.log,
@@ -135,6 +149,7 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 		OnLoginFailed:        g.audit.loginFailed,
 		OnLogoutTokenRefused: g.audit.logoutTokenRefused,
 	})
+	g.newClientTokens(providers)
 	if err := g.newProxy(); err != nil {
 		return nil, err
 	}
@@ -145,13 +160,6 @@ func New(cfg *Config, o Options) (*Gateway, error) {
 
 // cachedSessions is how many opened sessions a replica keeps in memory, at a few kilobytes each.
 const cachedSessions = 50_000
-
-func cacheSize(s Session) int {
-	if s.Cache {
-		return cachedSessions
-	}
-	return 0
-}
 
 // keyRing reads the key ring. Sessions in memory end with the process, and so may their keys.
 func keyRing(s Session, log *slog.Logger) (*session.KeyRing, error) {
@@ -181,13 +189,23 @@ func (g *Gateway) newProxy() error {
 		Routes:         routes,
 		PublicURL:      g.config.PublicURL,
 		OwnCookie:      g.bff.OwnCookie,
+		SessionCookie:  g.bff.SessionCookie(),
 		TrustedProxies: g.config.TrustedProxies,
 		Transport:      g.tracing.transport("upstream", proxy.NewTransport(), true),
-		Bind:           g.sessions.Bind,
+		Bind:           g.bind,
+		Renew:          g.renewToken,
 		Draining:       g.draining,
 		Logger:         g.log,
 	})
 	return err
+}
+
+func (g *Gateway) bind(s *session.Session, end context.CancelCauseFunc) (proxy.Bond, error) {
+	bond, err := g.sessions.Bind(s, end)
+	if err != nil {
+		return nil, err // and not a nil *Bond
+	}
+	return bond, nil
 }
 
 func proxyRoutes(routes []Route) []*proxy.Route {

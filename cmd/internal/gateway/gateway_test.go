@@ -26,7 +26,7 @@ import (
 // replica is a gateway that serves on a loopback port, with an OP and an upstream that answers with what it received.
 type replica struct {
 	*Gateway
-	t        *testing.T
+	t        testing.TB
 	url      string
 	op       *optest.Server
 	upstream *httptest.Server
@@ -66,7 +66,7 @@ func (g *replica) calls() int {
 }
 
 // newReplica starts a gateway with a route of every kind. change may edit its configuration first.
-func newReplica(t *testing.T, change func(g *replica, c *Config)) *replica {
+func newReplica(t testing.TB, change func(g *replica, c *Config)) *replica {
 	t.Helper()
 	g := &replica{t: t, log: &lockedBuffer{}}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -150,7 +150,7 @@ func (g *replica) ready() *replica {
 	return g
 }
 
-func poll(t *testing.T, what string, done func() bool) {
+func poll(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for !done() {
@@ -161,7 +161,7 @@ func poll(t *testing.T, what string, done func() bool) {
 	}
 }
 
-func parseURL(t *testing.T, text string) *url.URL {
+func parseURL(t testing.TB, text string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(text)
 	if err != nil {

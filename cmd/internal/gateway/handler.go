@@ -18,6 +18,7 @@ func (g *Gateway) Handler() http.Handler {
 	endpoints := g.endpoints()
 	return g.logged(g.traced(g.withCommonHeaders(g.answer(func(w http.ResponseWriter, r *http.Request) error {
 		limitBody(w, r, bodyTime)
+		defer limitAnswer(w, r, stallTime)
 		if err := g.checkHost(r); err != nil {
 			return err
 		}
@@ -25,6 +26,7 @@ func (g *Gateway) Handler() http.Handler {
 			return err
 		}
 		if rest, ok := strings.CutPrefix(r.URL.Path, g.config.BasePath); ok && (rest == "" || rest[0] == '/') {
+			limitAnswer(w, r, answerTime)
 			return endpoints.serve(w, r)
 		}
 		return g.route(w, r)

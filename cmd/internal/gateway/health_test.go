@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"io"
+	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -80,4 +83,38 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("the metrics hold %q", private)
 		}
 	}
+}
+
+// TestStreamMetrics: how long an event stream lasts says nothing about how fast the gateway is.
+func TestStreamMetrics(t *testing.T) {
+	t.Parallel()
+	done := make(chan struct{})
+	g := newReplica(t, func(g *replica, c *Config) {
+		up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_ = http.NewResponseController(w).Flush()
+			<-done
+		}))
+		t.Cleanup(up.Close)
+		c.Routes[3].Upstream = parseURL(t, up.URL)
+	}).ready()
+	res, err := http.Get(g.url + "/public/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	g.ahead.Add(int64(time.Hour))
+	close(done)
+	_, _ = io.Copy(io.Discard, res.Body)
+	const sum = `cloakroom_request_seconds_sum{method="GET",route="/public/",status="200"} `
+	poll(t, "the stream to be counted", func() bool {
+		_, text := g.admin(t, "/metrics")
+		_, rest, found := strings.Cut(text, sum)
+		value, _, _ := strings.Cut(rest, "\n")
+		seconds, err := strconv.ParseFloat(value, 64)
+		if found && (err != nil || seconds > 60) {
+			t.Fatalf("%q seconds", value)
+		}
+		return found
+	})
 }

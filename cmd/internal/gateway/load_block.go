@@ -232,28 +232,3 @@ func (b *block) secretFile(key, file string) secret.String {
 func trimNewline(data []byte) string {
 	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 }
-
-// notBuilt refuses a key of contract.md whose feature does not exist yet. Its empty value says what happens anyway.
-func (b *block) notBuilt(key, instead string) {
-	b.pairs = slices.DeleteFunc(b.pairs, func(p pair) bool {
-		if p.key == key && !isEmpty(p.value) {
-			b.fail(b.at(key), "is not built yet; remove it: %s", instead)
-		}
-		return p.key == key
-	})
-}
-
-// isEmpty reports whether a node says no more than its absence would: "", 0, false, [] or a block of such values.
-func isEmpty(value node) bool {
-	switch value := value.(type) {
-	case string:
-		return value == ""
-	case literal:
-		return value == "0" || value == "false"
-	case []node:
-		return len(value) == 0
-	default:
-		pairs, _ := value.([]pair)
-		return !slices.ContainsFunc(pairs, func(p pair) bool { return !isEmpty(p.value) })
-	}
-}

@@ -87,6 +87,27 @@ func TestKubernetesConfigIsValid(t *testing.T) {
 	t.Error("there is no ConfigMap")
 }
 
+// TestExampleApplications: each has the configuration that its visitors need, with the values of the file env.
+func TestExampleApplications(t *testing.T) {
+	values := map[string]string{}
+	for field := range strings.FieldsSeq(string(read(t, "../../../deploy/examples/env"))) {
+		if name, value, ok := strings.Cut(field, "="); ok {
+			values[name] = value
+		}
+	}
+	outside := deployOutside
+	outside.Env = func(name string) (string, bool) { value, ok := values[name]; return value, ok }
+	files := glob(t, "../../../deploy/examples/*/cloakroom.yaml")
+	if len(files) < 2 {
+		t.Errorf("only %q", files)
+	}
+	for _, file := range files {
+		if _, err := Parse(file, read(t, file), outside); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // The README's configuration is what a new user copies.
 func TestReadmeIsValid(t *testing.T) {
 	text, err := os.ReadFile("../../../README.md")

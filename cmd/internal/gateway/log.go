@@ -5,9 +5,12 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session/problem"
@@ -15,12 +18,19 @@ import (
 
 // NewLogger writes JSON lines, or text when w is a terminal.
 func NewLogger(w io.Writer) *slog.Logger {
-	if f, ok := w.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			return slog.New(slog.NewTextHandler(w, nil))
-		}
+	if isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, nil))
 	}
 	return slog.New(slog.NewJSONHandler(escapedJSON{w}, nil))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // access is the line of the access log that a request will become. It is also the response writer that watches the
@@ -32,6 +42,8 @@ type access struct {
 	route  string // path of the route or endpoint as configured, "" while there is none
 	status int    // 0 until the response begins
 	bytes  int64
+	now    func() time.Time
+	began  time.Time    // when the header of a stream went out; zero for other responses
 	code   problem.Code // of the refusal, if it is one
 	err    error        // its cause
 }
@@ -60,6 +72,9 @@ func (e *access) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 func (e *access) WriteHeader(status int) {
 	if e.status == 0 && status >= 200 { // 1xx may come before
 		e.status = status
+		if strings.HasPrefix(e.Header().Get("Content-Type"), "text/event-stream") {
+			e.began = e.now()
+		}
 	}
 	e.ResponseWriter.WriteHeader(status)
 }
@@ -87,44 +102,64 @@ func (e *access) ReadFrom(src io.Reader) (int64, error) {
 // states and search terms are in queries (BFF-27).
 func (g *Gateway) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e := &access{ResponseWriter: w, id: rand.Text(), client: proxy.ClientAddr(r, g.config.TrustedProxies)}
+		e := &access{ResponseWriter: w, id: rand.Text(), client: proxy.ClientAddr(r, g.config.TrustedProxies), now: g.now}
 		r = r.WithContext(context.WithValue(r.Context(), accessKey{}, e))
-		w.Header().Set("X-Request-Id", e.id)
-		r.Header.Set("X-Request-Id", e.id)
+		id := []string{e.id}
+		w.Header()["X-Request-Id"], r.Header["X-Request-Id"] = id, id
 		start := g.now()
-		defer func() {
-			took := g.now().Sub(start)
-			g.metrics.request(r.Method, e.route, e.status, took)
-			level := slog.LevelInfo
-			attrs := []slog.Attr{
-				slog.String("request_id", e.id),
-				slog.String("method", r.Method),
-				slog.String("path", r.URL.Path),
-				slog.String("route", e.route),
-				slog.Int("status", e.status),
-				slog.Int64("bytes", e.bytes),
-				slog.Float64("took_ms", float64(took.Microseconds())/1000),
-				slog.String("client", e.clientText()),
-			}
-			if e.err != nil {
-				level = logLevel(e.code, e.err)
-				attrs = append(attrs, slog.String("code", string(e.code)), slog.String("err", e.err.Error()))
-			}
-			g.log.LogAttrs(r.Context(), level, "request", attrs...)
-		}()
+		defer func() { g.note(r, e, start) }()
 		next.ServeHTTP(e, r)
 	})
 }
 
-// withCommonHeaders sets what every response has, its own and an upstream's (PX-31, PX-32).
+// note counts a request that is over, and writes its line.
+func (g *Gateway) note(r *http.Request, e *access, start time.Time) {
+	end := g.now()
+	if e.began.IsZero() {
+		g.metrics.request(r.Method, e.route, e.status, end.Sub(start))
+	} else { // how long a stream lasts says nothing about how fast we are
+		g.metrics.request(r.Method, e.route, e.status, e.began.Sub(start))
+	}
+	level := slog.LevelInfo
+	if e.err != nil {
+		level = logLevel(e.code, e.err)
+	}
+	handler := g.access.Handler() // Logger.LogAttrs would look who has called it first, for nobody
+	if !handler.Enabled(r.Context(), level) {
+		return
+	}
+	line := slog.NewRecord(end, level, "request", 0)
+	line.AddAttrs(
+		slog.String("request_id", e.id),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.Path),
+		slog.String("route", e.route),
+		slog.Int("status", e.status),
+		slog.Int64("bytes", e.bytes),
+		slog.Int64("took_us", end.Sub(start).Microseconds()),
+		slog.String("client", e.clientText()),
+	)
+	if e.err != nil {
+		line.AddAttrs(slog.String("code", string(e.code)), slog.String("err", e.err.Error()))
+	}
+	_ = handler.Handle(r.Context(), line) // where the log cannot be written there is nobody to tell
+}
+
+// withCommonHeaders sets what every response has, its own and an upstream's (PX-31, PX-32). The values are shared:
+// nothing edits one in place.
 func (g *Gateway) withCommonHeaders(next http.Handler) http.Handler {
+	common := http.Header{
+		"X-Content-Type-Options":       {"nosniff"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Referrer-Policy":              {"same-origin"},
+	}
+	if g.config.PublicURL.Scheme == "https" {
+		common["Strict-Transport-Security"] = []string{"max-age=31536000"}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Cross-Origin-Resource-Policy", "same-origin")
-		header.Set("Referrer-Policy", "same-origin")
-		if g.config.PublicURL.Scheme == "https" {
-			header.Set("Strict-Transport-Security", "max-age=31536000")
+		maps.Copy(w.Header(), common)
+		if isAmbiguous(r) {
+			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
 	})

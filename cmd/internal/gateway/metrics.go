@@ -23,7 +23,8 @@ func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "cloakroom_request_seconds", Help: "Requests by route and status, until the response was written.",
+			Name:    "cloakroom_request_seconds",
+			Help:    "Requests by route and status, until the response was written; of event streams and WebSockets until it began.",
 			Buckets: prometheus.DefBuckets,
 		}, []string{"method", "route", "status"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -44,12 +45,27 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) request(method, route string, status int, took time.Duration) {
-	code := "other" // upstreams may answer with any number, each of which would be a time series for ever
-	if http.StatusText(status) != "" {
-		code = strconv.Itoa(status)
-	}
-	m.requests.WithLabelValues(knownMethod(method), route, code).Observe(took.Seconds())
+	m.requests.WithLabelValues(knownMethod(method), route, knownStatus(status)).Observe(took.Seconds())
 }
+
+// knownStatus is a status as a label. Servers may answer with any number, each of which would be a time series for ever.
+func knownStatus(status int) string {
+	if code, known := statusCodes[status]; known {
+		return code
+	}
+	return "other"
+}
+
+// statusCodes are those of the registry (RFC 9110 §15), and how they are written.
+var statusCodes = func() map[int]string {
+	codes := map[int]string{}
+	for status := 100; status < 600; status++ {
+		if http.StatusText(status) != "" {
+			codes[status] = strconv.Itoa(status)
+		}
+	}
+	return codes
+}()
 
 func knownMethod(method string) string {
 	switch method {
@@ -66,7 +82,7 @@ func (m *metrics) transport(provider string, next http.RoundTripper) http.RoundT
 		res, err := next.RoundTrip(r)
 		status := "error"
 		if err == nil {
-			status = strconv.Itoa(res.StatusCode)
+			status = knownStatus(res.StatusCode)
 		}
 		m.provider.WithLabelValues(provider, status).Observe(time.Since(start).Seconds())
 		return res, err

@@ -8,7 +8,6 @@ import (
 	"github.com/cloakroom/cloakroom/proxy"
 	"github.com/cloakroom/cloakroom/session"
 	"github.com/cloakroom/cloakroom/session/problem"
-	"github.com/cloakroom/cloakroom/session/secret"
 )
 
 // route is the way of a request to an upstream or a file: origin, session, policy, token.
@@ -33,42 +32,47 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request) error {
 	case isAnonymous(err) && route.Login == "redirect" && isDocumentNavigation(r):
 		g.bff.Forget(w, err)
 		return g.sendToLogin(w, r)
-	case isAnonymous(err) && route.Token != proxy.TokenUser:
+	case isAnonymous(err) && !route.needsSession():
 		who = nil
 	case err != nil:
+		return err
+	}
+	token, err := g.tokenFor(r.Context(), route, who)
+	if err != nil {
 		return err
 	}
 	if route.Upstream != nil { // an upload may last; the route's timeout watches over it
 		limitBody(w, r, 0)
 		defer limitBody(w, r, bodyTime) // for what the upstream left, on a connection that the proxy has closing
+	} else {
+		limitAnswer(w, r, answerTime)
 	}
-	err = g.proxy.Serve(w, r, &route.Route, who, tokenFor(route, who))
+	err = g.proxy.Serve(w, r, &route.Route, who, token)
 	if demand, ok := errors.AsType[*proxy.StepUp](err); ok {
 		return g.bff.StepUp(r, who, demand.Params)
 	}
 	return err
 }
 
-// tokenFor is the access token that the route's upstream gets from a request of who.
-func tokenFor(route *Route, who *session.Session) secret.String {
-	if who == nil || route.Token == proxy.TokenNone {
-		return secret.String{}
-	}
-	return who.Tokens.Access
-}
-
-// who is the session that a request uses, with a token that is good, or nil on a route that asks for none. Using a
-// session is activity.
+// who is the session that a request uses, with what the route requires and, where the user's token goes up, with one that
+// is good; or nil on a route that asks for none. Using a session is activity. A request that is refused for what the
+// session lacks refreshes nothing and is none.
 func (g *Gateway) who(route *Route, r *http.Request) (*session.Session, error) {
-	if route.Token == proxy.TokenNone && route.Login != "redirect" {
+	if !route.readsSession() {
 		return nil, nil
 	}
 	s, err := g.bff.Open(r)
 	if err != nil {
 		return nil, err
 	}
-	if route.Token != proxy.TokenNone {
+	if err := route.Require.check(s); err != nil {
+		return nil, err
+	}
+	if route.Token != proxy.TokenNone && route.Token != proxy.TokenClient {
 		if s, err = g.sessions.Fresh(r.Context(), s); err != nil {
+			return nil, err
+		}
+		if err := route.Require.check(s); err != nil { // the refresh may have brought less
 			return nil, err
 		}
 	}

@@ -113,7 +113,7 @@ func (g *Gateway) listen() (net.Listener, error) {
 	listener := g.listener
 	if listener == nil {
 		var err error
-		if listener, err = net.Listen("tcp", g.config.Listen); err != nil {
+		if listener, err = listenTCP(g.config.Listen, stallTime); err != nil {
 			return nil, fmt.Errorf("listen: %w", err)
 		}
 	}
@@ -139,14 +139,19 @@ func (t TLS) config() (*tls.Config, error) {
 	}, nil
 }
 
+// maxStreams is how many requests of one HTTP/2 connection may be under way. A client that resets them and sends others,
+// time and again, has no more handlers than that at work for it, and is cut off (CVE-2023-44487).
+const maxStreams = 250
+
 // newServer bounds what a slow or hostile client can hold (PX-17, PX-34). Bodies have no deadline here: uploads and
-// event streams may last.
+// event streams may last; limitBody and limitAnswer see to the others.
 func (g *Gateway) newServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		// Or net/http would answer OPTIONS * by itself, before any check of ours.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),

@@ -10,7 +10,7 @@ import (
 func (e *access) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(e.ResponseWriter).Hijack()
 	if err == nil {
-		e.status = http.StatusSwitchingProtocols
+		e.status, e.began = http.StatusSwitchingProtocols, e.now()
 	}
 	return conn, rw, err
 }
