@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what `make test` needs beyond Go: a C compiler (the race detector links with one), redis-server, Chromium,
-# Firefox, nginx, and Node.js with npm for one of the third-party OPs. It says what it installs, and installs nothing that is there already.
+# Firefox, nginx, Apache httpd, and Node.js with npm for an OP and the examples. `deps.sh bench` is what `make bench` needs
+# in place of these. It says what it installs, and installs nothing that is there already.
 set -eu
 cd "$(dirname "$0")"
 
@@ -13,13 +14,23 @@ need() { # need PACKAGES COMMAND...: one of the commands, else all of the packag
 	done
 	missing="$missing $packages"
 }
-need 'gcc libc6-dev' gcc
-need redis-server redis-server
-need chromium chromium chromium-browser google-chrome
-need firefox-esr firefox-esr firefox
-need nginx-light nginx /usr/sbin/nginx
-need nodejs node
-need npm npm
+if [ "${1:-}" = bench ]; then
+	need wrk wrk
+	need redis-server redis-server
+	need nginx-light nginx /usr/sbin/nginx
+	need haproxy haproxy /usr/sbin/haproxy
+	need apache2-bin apache2 /usr/sbin/apache2
+	[ -e /usr/lib/apache2/modules/mod_auth_openidc.so ] || missing="$missing libapache2-mod-auth-openidc"
+else
+	need 'gcc libc6-dev' gcc
+	need redis-server redis-server
+	need chromium chromium chromium-browser google-chrome
+	need firefox-esr firefox-esr firefox
+	need nginx-light nginx /usr/sbin/nginx
+	need apache2-bin apache2 /usr/sbin/apache2
+	need nodejs node
+	need npm npm
+fi
 
 if [ -n "$missing" ]; then
 	sudo=
@@ -36,7 +47,18 @@ if [ -n "$missing" ]; then
 	$sudo apt-get -qq -y -o Acquire::Retries=3 install --no-install-recommends $missing >/dev/null
 fi
 
-if [ ! op/panva/node_modules/.package-lock.json -nt op/panva/package-lock.json ]; then
-	echo 'deps: npm ci in e2e/op/panva (oidc-provider, openid-client)'
-	npm ci --silent --ignore-scripts --prefix op/panva
+[ "${1:-}" != bench ] || exit 0
+npm_ci() { # npm_ci FOLDER WHAT: the packages that its package-lock.json names
+	[ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] && return
+	echo "deps: npm ci for $2"
+	npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --prefix "$1" >/dev/null
+}
+npm_ci op/panva 'the OP oidc-provider'
+if ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || a == 22 && b >= 19 ? 0 : 1)'; then
+	npm_ci node 'the Node.js that Nuxt needs, 22.19 or later'
+	npm() { # which leaves out packages that do not run on its own Node.js
+		node/node_modules/node-*/bin/node node/node_modules/npm/bin/npm-cli.js "$@"
+	}
 fi
+npm_ci ../deploy/examples/nuxt 'the example with Nuxt'
+npm_ci ../deploy/examples/vite 'the example with Vite'
