@@ -18,10 +18,11 @@ import (
 	"github.com/cloakroom/cloakroom/bff/optest"
 )
 
-// How long the OP misbehaves, and what may come of it. The binary has the race detector, which multiplies its memory.
+// How long the OP misbehaves, and what may come of it. The binary has the race detector, which multiplies its memory, and
+// a ballast, with which 64 MiB of garbage are ordinary; an answer has a GiB.
 const (
 	misbehaviour  = 4 * time.Second
-	memoryGrowth  = 192 << 20 // bytes
+	memoryGrowth  = 384 << 20 // bytes
 	refreshesAtOP = 6         // one in two seconds for each session, see session/README.md, and those in flight
 	rotationPause = 200 * time.Millisecond
 )
