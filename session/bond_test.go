@@ -294,6 +294,18 @@ func TestBindLimit(t *testing.T) {
 		bonds[i%3], err = m.Bind(s, func(error) {})
 		must(t, err)
 	}
+	for _, order := range [][]int{{0, 1}, {0, 2}, {1, 0}, {1, 2}, {2, 0}, {2, 1}} {
+		s, bonds := c.login(), make([]*session.Bond, 5)
+		bind := func(i int) (err error) {
+			bonds[i], err = m.Bind(s, func(error) {})
+			return err
+		}
+		must(t, errors.Join(bind(0), bind(1), bind(2)))
+		bonds[order[0]].Release()
+		bonds[order[1]].Release()
+		must(t, errors.Join(bind(3), bind(4))) // there is room for two
+		wantError(t, bind(0), session.ErrTooMany)
+	}
 	c.close()
 }
 
