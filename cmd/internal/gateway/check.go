@@ -169,16 +169,22 @@ func storeHint(s Session, err error) string {
 		return "; session.store must name Sentinels, which listen on a port of their own"
 	case strings.HasPrefix(text, "ERR unknown command"):
 		return "; write " + scheme + "+sentinel:// in session.store if that is a Sentinel"
-	case (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && !encrypted:
+	case isCutOff(err) && !encrypted:
 		return "; write rediss" + kind + ":// in session.store if that port is for TLS"
 	case errors.Is(err, context.DeadlineExceeded) && encrypted:
 		return "; start it, let this machine reach it, or write redis" + kind +
 			":// in session.store if that port is not for TLS"
 	}
-	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // as crypto/tls calls an alert
+	alert, ok := errors.AsType[*net.OpError](err)
+	if ok && alert.Op == "remote error" || isCutOff(err) { // as crypto/tls calls an alert, which may come too late to be seen
 		return "; it may want a client certificate: name one in session.redis.cert_file and its key in key_file"
 	}
 	return hint(err, "correct session.store or session.redis")
+}
+
+// isCutOff reports whether a server that was there has closed the connection at our first words.
+func isCutOff(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // hint says what to do about a failed connection, which errors do not, or else what is given.
